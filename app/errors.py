@@ -1,0 +1,116 @@
+"""Everything that can go wrong, by name.
+
+``ServiceError`` and its children are answers to a caller: a status, a code of the HTTP contract and a sentence the
+caller may read. ``ModelError`` and its children are answers to the operator: a model cannot be prepared or loaded.
+"""
+
+from collections.abc import Mapping
+
+
+class ServiceError(Exception):
+    """An answer to a caller that is not a prediction.
+
+    ``status`` and ``code`` are part of the HTTP contract; ``title`` is the same for every occurrence, ``detail`` says
+    what was wrong with this one and never holds text from another request or from an exception of a library.
+    """
+
+    status = 500
+    code = "internal"
+    title = "Internal error"
+
+    def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+
+class InternalError(ServiceError):
+    """A defect of ours; the log has the traceback under the same request id."""
+
+
+class MissingFile(ServiceError):
+    status, code, title = 400, "missing_file", "No image in the request"
+
+
+class MalformedRequest(ServiceError):
+    status, code, title = 400, "malformed_request", "The request cannot be read"
+
+
+class Unauthorized(ServiceError):
+    status, code, title = 401, "unauthorized", "An API key is needed"
+
+
+class Forbidden(ServiceError):
+    status, code, title = 403, "forbidden", "Not allowed"
+
+
+class NotFound(ServiceError):
+    status, code, title = 404, "not_found", "No such page"
+
+
+class ModelNotFound(ServiceError):
+    status, code, title = 404, "model_not_found", "No such model"
+
+
+class MethodNotAllowed(ServiceError):
+    status, code, title = 405, "method_not_allowed", "Wrong HTTP method"
+
+
+class UploadTimeout(ServiceError):
+    status, code, title = 408, "upload_timeout", "The upload was too slow"
+
+
+class PayloadTooLarge(ServiceError):
+    status, code, title = 413, "payload_too_large", "The upload is too large"
+
+
+class TooManyPixels(ServiceError):
+    status, code, title = 413, "too_many_pixels", "The image has too many pixels"
+
+
+class UnsupportedMediaType(ServiceError):
+    status, code, title = 415, "unsupported_media_type", "Not a supported image format"
+
+
+class UndecodableImage(ServiceError):
+    status, code, title = 422, "undecodable_image", "The image cannot be decoded"
+
+
+class InvalidParameter(ServiceError):
+    status, code, title = 422, "invalid_parameter", "A parameter is out of range"
+
+
+class QueueFull(ServiceError):
+    status, code, title = 429, "queue_full", "The service is at its limit"
+
+
+class TooManyRequests(ServiceError):
+    status, code, title = 429, "too_many_requests", "Too many requests at once for this key"
+
+
+class NotReady(ServiceError):
+    status, code, title = 503, "not_ready", "The service is not ready"
+
+
+class Draining(ServiceError):
+    status, code, title = 503, "draining", "The service is shutting down"
+
+
+class DeadlineExceeded(ServiceError):
+    status, code, title = 504, "deadline_exceeded", "The deadline has passed"
+
+
+class ModelError(Exception):
+    """A model cannot be prepared or loaded; the message is for the operator."""
+
+
+class UnknownModel(ModelError):
+    """There is no manifest of that name."""
+
+
+class WeightsUnavailable(ModelError):
+    """The weights cannot be had from where they are published (no network, refused, or not the right file)."""
+
+
+class WeightsInvalid(ModelError):
+    """A weights file is there but must not be used: wrong digest, wrong shapes, not finite."""

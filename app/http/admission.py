@@ -1,0 +1,77 @@
+"""Who gets in: counts a request from its headers to its answer, and refuses what could not be served in time."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from app.errors import QueueFull, TooManyRequests
+from app.lifecycle import Lifecycle
+
+
+class Admission:
+    """Exact, since everything happens on one event loop.
+
+    ``rate`` is the measured images per second, ``None`` before anything was measured.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        rate: Callable[[], float | None],
+        *,
+        max_queue_size: int,
+        max_queue_delay_s: float,
+        max_requests_per_key: int | None,
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._rate = rate
+        self._max_queue_size = max_queue_size
+        self._max_queue_delay_s = max_queue_delay_s
+        self._max_requests_per_key = max_requests_per_key
+        self._per_key: Counter[str] = Counter()
+        self.in_flight = 0
+
+    @contextmanager
+    def admit(self, key: str | None) -> Iterator[None]:
+        """Hold a place while the request is answered.
+
+        ``key`` tells callers apart. Raises ``NotReady``, ``Draining``, ``QueueFull`` or ``TooManyRequests``; the last
+        two say when to come back.
+        """
+        self._lifecycle.check_serving()
+        self._check_room()
+        if key is not None and self._per_key[key] == self._max_requests_per_key:
+            raise TooManyRequests(
+                f"This key has {self._max_requests_per_key} requests in flight already.", {"Retry-After": "1"}
+            )
+        self.in_flight += 1
+        self._count(key, 1)
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            self._count(key, -1)
+
+    def _check_room(self) -> None:
+        delay_s = self._expected_delay_s()
+        if self.in_flight >= self._max_queue_size:
+            raise QueueFull(
+                f"{self.in_flight} requests are in flight, which is the limit.", self._come_back_in(delay_s)
+            )
+        if delay_s > self._max_queue_delay_s:
+            raise QueueFull(f"A new request would wait {delay_s:.1f} s.", self._come_back_in(delay_s))
+
+    def _expected_delay_s(self) -> float:
+        rate = self._rate()
+        return self.in_flight / rate if rate else 0.0
+
+    def _come_back_in(self, delay_s: float) -> dict[str, str]:
+        """When the measured rate will have worked the backlog down to half of what is allowed."""
+        return {"Retry-After": str(max(1, math.ceil(delay_s - self._max_queue_delay_s / 2)))}
+
+    def _count(self, key: str | None, change: int) -> None:
+        if key is not None:
+            self._per_key[key] += change
+            if not self._per_key[key]:
+                del self._per_key[key]

@@ -1,0 +1,130 @@
+"""Around every request: an id, a log line, metrics, the last resort for defects, the rest of a refused upload."""
+
+import asyncio
+import logging
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import InternalError
+from app.http.context import RequestContext, begin
+from app.http.problems import problem_response
+from app.metrics import Metrics
+
+logger = logging.getLogger("app.requests")
+
+DISCARD_S = 2.0
+DISCARD_UPLOADS = 4
+FIRST_ERROR_STATUS = 400
+QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+class RequestBody:
+    """Counts a body as it is read, and reads away what a refused request still has in store.
+
+    A client that is still sending sees a reset connection instead of its answer when nobody reads on.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        headers = Headers(scope=scope)
+        self._receive = receive
+        self._waits_for_permission = headers.get("expect", "").lower() == "100-continue"
+        self._begun = False
+        self.received_bytes = 0
+        self.ended = "transfer-encoding" not in headers and headers.get("content-length", "0") == "0"
+
+    async def receive(self) -> Message:
+        self._begun = True
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self.received_bytes += len(message.get("body", b""))
+            self.ended = not message.get("more_body", False)
+        else:
+            self.ended = True
+        return message
+
+    async def discard(self, max_bytes: int, timeout_s: float) -> None:
+        """Read on until the end, within bounds. A client that asked for permission to send has sent nothing."""
+        if self._waits_for_permission and not self._begun:
+            return
+        limit = self.received_bytes + max_bytes
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not self.ended and self.received_bytes < limit:
+                    await self.receive()
+        except TimeoutError:
+            logger.debug("A refused upload did not end within %g s.", timeout_s)
+
+
+class RequestMiddleware:
+    """Pure ASGI, outermost of the application's own."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, max_upload_bytes: int) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._discard_bytes = DISCARD_UPLOADS * max_upload_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context = begin(scope)
+        body = RequestBody(scope, receive)
+        status = 0
+
+        async def send_answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if status >= FIRST_ERROR_STATUS and not body.ended:
+                    await body.discard(self._discard_bytes, DISCARD_S)
+                _add_headers(message, context, close=not body.ended)
+            await send(message)
+
+        try:
+            await self._app(scope, body.receive, send_answer)
+        except ClientDisconnect:
+            context.code = "client_disconnected"
+            self._metrics.cancelled.labels("disconnect").inc()
+        except Exception:
+            logger.exception("A defect of ours.", extra={"request_id": context.request_id})
+            if status:
+                raise
+            error = InternalError("The service made a mistake; the request id finds it in the log.")
+            await problem_response(error, context)(scope, body.receive, send_answer)
+        finally:
+            self._conclude(scope, context, status, body.received_bytes)
+
+    def _conclude(self, scope: Scope, context: RequestContext, status: int, upload_bytes: int) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        self._metrics.requests.labels(route, context.code).inc()
+        if route in QUIET_ROUTES:
+            return
+        self._metrics.request.observe(context.timing.total())
+        logger.info(
+            "%s %s %d %s in %.1f ms",
+            scope["method"], route, status, context.code, context.timing.total() * 1000,
+            extra={
+                "request_id": context.request_id,
+                "method": scope["method"],
+                "route": route,
+                "status": status,
+                "code": context.code,
+                "model": context.model,
+                "batch_size": context.batch_size,
+                "upload_bytes": upload_bytes,
+                "timing_ms": context.timing.milliseconds(),
+                "at": time.time(),
+            },
+        )  # fmt: skip
+
+
+def _add_headers(message: Message, context: RequestContext, *, close: bool) -> None:
+    headers = MutableHeaders(raw=message["headers"])
+    headers["X-Request-ID"] = context.request_id
+    headers["Server-Timing"] = ", ".join(f"{name};dur={ms}" for name, ms in context.timing.milliseconds().items())
+    headers["X-Content-Type-Options"] = "nosniff"
+    if close:
+        headers["Connection"] = "close"

@@ -1,0 +1,86 @@
+"""Errors on the wire: the one place where a ``ServiceError`` becomes a response (RFC 9457), and its documentation."""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app.errors import InternalError, InvalidParameter, MalformedRequest, MethodNotAllowed, NotFound, ServiceError
+from app.http.context import RequestContext, context_of
+from app.http.schemas import Problem
+
+MEDIA_TYPE = "application/problem+json"
+EXAMPLE_ID = "5f0c9e0a3f0b4b6f9c1e3c1d2a4b5c6d"
+
+
+def problem_response(error: ServiceError, context: RequestContext) -> Response:
+    """The response for an error; also notes its code for the log and the metrics."""
+    context.code = error.code
+    body = _problem(error, context.request_id).model_dump_json()
+    return Response(body, error.status, error.headers, MEDIA_TYPE)
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Every error that FastAPI or starlette raises itself leaves in the contract's form."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+
+
+def document(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI ``responses`` for these errors: typed, with an example for each code."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for error in errors:
+        response = responses.setdefault(
+            error.status,
+            {
+                "description": HTTPStatus(error.status).phrase,
+                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
+            },
+        )
+        example = _problem(error(error.title + "."), EXAMPLE_ID).model_dump()
+        response["content"][MEDIA_TYPE]["examples"][error.code] = {"summary": error.title, "value": example}
+        if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+            response["headers"] = {
+                "Retry-After": {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}
+            }
+    return responses
+
+
+def _problem(error: ServiceError, request_id: str) -> Problem:
+    return Problem(
+        type="about:blank",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        request_id=request_id,
+    )
+
+
+async def _service_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)  # noqa: S101 - registered for nothing else
+    return problem_response(error, context_of(request.scope))
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
+    faults = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
+    return problem_response(InvalidParameter(faults), context_of(request.scope))
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    return problem_response(_translate(error), context_of(request.scope))
+
+
+def _translate(error: HTTPException) -> ServiceError:
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return NotFound("There is nothing at this path; the API is described at /docs.")
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return MethodNotAllowed("This path does not answer to that method.", error.headers)
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        return MalformedRequest("The request cannot be read.")
+    return InternalError("The service made a mistake.")

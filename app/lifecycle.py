@@ -1,0 +1,38 @@
+"""Where the service is in its life, and what that means for a request and for a probe."""
+
+from enum import StrEnum
+
+from app.errors import Draining, NotReady
+
+
+class State(StrEnum):
+    LOADING = "loading"
+    READY = "ready"
+    LEAVING = "leaving"  # told to stop: probes say so, requests are still served while load balancers notice
+    DRAINING = "draining"  # finishes what it accepted, refuses the rest
+    FAILED = "failed"
+
+
+class Lifecycle:
+    """``loading -> ready -> leaving -> draining``; ``failed`` from anywhere, and for good."""
+
+    def __init__(self) -> None:
+        self.state = State.LOADING
+        self.reason = "models are being loaded"
+
+    def become(self, state: State, reason: str) -> None:
+        if self.state is not State.FAILED:
+            self.state, self.reason = state, reason
+
+    def check_serving(self) -> None:
+        """Raise unless a new request may be accepted."""
+        if self.state is State.DRAINING:
+            raise Draining("The service is shutting down; send the request to another instance.")
+        if self.state in (State.LOADING, State.FAILED):
+            raise NotReady(f"The service cannot answer yet or any more ({self.state}): {self.reason}.")
+
+    def check_ready(self) -> None:
+        """Raise unless a load balancer should send new traffic here."""
+        self.check_serving()
+        if self.state is State.LEAVING:
+            raise Draining("The service is about to shut down.")

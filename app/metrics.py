@@ -1,0 +1,60 @@
+"""The service's Prometheus metrics, in a registry of their own: one per service, so that tests can have several."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+# Seconds. Fine where the stages live (0.2 ms to 100 ms), coarse up to the request's deadline.
+SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075,
+           0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30)  # fmt: skip
+BATCH_SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256)
+
+
+class Metrics:
+    """Also the batcher's observer: queue depth and batches are what it reports."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...] = SECONDS) -> Histogram:
+            return Histogram(name, text, registry=registry, buckets=buckets)
+
+        self.requests = Counter(
+            "requests", "Answered requests, by route and by the contract's code.", ("route", "code"), registry=registry
+        )
+        self.cancelled = Counter(
+            "requests_cancelled", "Requests whose work was dropped unfinished.", ("reason",), registry=registry
+        )
+        self.request = histogram("request_duration_seconds", "From a request's headers to its answer.")
+        self.stages = {
+            "decode": histogram("decode_duration_seconds", "Bytes to an upright sRGB picture."),
+            "preprocess": histogram("preprocess_duration_seconds", "Resize and crop."),
+            "queue": histogram("queue_duration_seconds", "Waiting for a batch."),
+            "inference": histogram("inference_duration_seconds", "The batch's forward pass."),
+        }
+        self.batch = histogram("batch_size", "Images per forward pass.", BATCH_SIZES)
+        self.released = Counter(
+            "batch_release",
+            "Why a batch was released: idle network, full, window closed.",
+            ("reason",),
+            registry=registry,
+        )
+        self.depth = Gauge("queue_depth", "Images waiting for a batch.", registry=registry)
+        self.in_flight = Gauge("requests_in_flight", "Requests between headers and answer.", registry=registry)
+        self.ready = Gauge("ready", "1 when new traffic may come.", registry=registry)
+
+    def watch(self, in_flight: Callable[[], float], ready: Callable[[], float]) -> None:
+        """Read these two when scraped, instead of at every change."""
+        self.in_flight.set_function(in_flight)
+        self.ready.set_function(ready)
+
+    def depth_changed(self, depth: int) -> None:
+        self.depth.set(depth)
+
+    def batch_released(self, reason: str, size: int) -> None:
+        self.released.labels(reason).inc()
+        self.batch.observe(size)
+
+    def exposition(self) -> bytes:
+        """The text format that Prometheus scrapes."""
+        return generate_latest(self.registry)

@@ -1,0 +1,1 @@
+"""What is served: manifests, labels, weights and the network."""

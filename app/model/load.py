@@ -1,0 +1,54 @@
+"""Load a prepared model: its weights are checked against the receipt, put on the device and warmed up."""
+
+import logging
+import time
+
+from app.model.labels import read_labels
+from app.model.manifest import find_manifest, labels_path
+from app.model.network import (
+    UNMEASURED_BATCH_SIZE,
+    build_network,
+    device_kind,
+    resolve_device,
+    resolve_precision,
+    seconds_per_batch,
+)
+from app.model.registry import ServedModel
+from app.model.store import ModelStore
+from app.model.weights import map_tensors
+from app.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def load_model(name: str, settings: Settings, *, fallback: bool = False) -> ServedModel:
+    """A model that is ready to answer.
+
+    Raises ``ModelError``: no manifest, not prepared, damaged, not fitting its labels, no such device.
+    """
+    began = time.perf_counter()
+    manifest = find_manifest(name, settings.models_dir, settings.store_dir)
+    labels = read_labels(labels_path(manifest, settings.models_dir, settings.store_dir))
+    store = ModelStore(settings.store_dir, name)
+    receipt = store.check_weights()
+    device = resolve_device(settings.device)
+    precision = resolve_precision(settings.precision, device)
+    network = build_network(manifest, map_tensors(store.weights), len(labels), device, precision)
+    measured = receipt.best_batch_size.get(device_kind(device, precision), UNMEASURED_BATCH_SIZE[device.type])
+    max_batch_size = measured if settings.max_batch_size == "auto" else settings.max_batch_size
+    for size in sorted({1, max_batch_size}):
+        seconds_per_batch(network, manifest.preprocessing.crop, size, runs=1)
+    logger.info(
+        "Loaded %s on %s in %s, batches of up to %d, in %.1f s.",
+        name, device, precision, max_batch_size, time.perf_counter() - began,
+    )  # fmt: skip
+    return ServedModel(
+        manifest=manifest,
+        labels=labels,
+        network=network,
+        weights_sha256=receipt.weights_sha256,
+        device=str(device),
+        precision=precision,
+        max_batch_size=max_batch_size,
+        fallback=fallback,
+    )

@@ -1,0 +1,104 @@
+"""``manifest.json``: everything about a model that is not in its weights.
+
+The service and the scripts read the same file, so that an image is prepared in one way only.
+"""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from app.errors import ModelError, UnknownModel
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+Triple = tuple[float, float, float]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Preprocessing(_Frozen):
+    """From a picture to the network's input: resize the short side, crop the centre, normalise per RGB channel."""
+
+    input_size: tuple[Literal[3], PositiveInt, PositiveInt] = Field(description="Channels, height, width.")
+    resize: PositiveInt = Field(description="Length of the short side after resizing, in pixels.")
+    crop: PositiveInt = Field(description="Side of the square cut from the centre, in pixels.")
+    interpolation: Literal["bilinear", "bicubic"]
+    mean: Triple = Field(description="Per channel, of pixel values in 0..1.")
+    std: Triple = Field(description="Per channel, of pixel values in 0..1.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.resize < self.crop:
+            raise ValueError("resize must not be smaller than crop")
+        if self.input_size != (3, self.crop, self.crop):
+            raise ValueError("input_size must be [3, crop, crop]")
+        if not all(math.isfinite(value) for value in self.mean) or min(self.std) <= 0:
+            raise ValueError("mean must be finite and std positive")
+        return self
+
+
+class WeightsOrigin(_Frozen):
+    """Where a model's weights come from; ``sha256`` is that of the published file, in full, where it is known.
+
+    ``source`` is ``torchvision:ENUM.MEMBER``, ``package:MODULE/PATH`` or ``file:NAME``. ``tensor_names`` is
+    ``by_position`` for a file whose tensors have other names than the architecture's but stand in the same order.
+    """
+
+    source: str = Field(pattern=r"^(torchvision|package|file):.+$")
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    size_bytes: PositiveInt | None = None
+    license: str | None = None
+    tensor_names: Literal["by_name", "by_position"] = "by_name"
+
+
+class Manifest(_Frozen):
+    """One model as deployed."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    version: str
+    architecture: str = Field(description="A torchvision VGG (`vgg11` to `vgg19_bn`) or `timm:NAME`.")
+    preprocessing: Preprocessing
+    temperature: PositiveFloat = Field(1.0, description="Logits are divided by it before the softmax.")
+    labels: str = Field(description="Label file, relative to the models folder or to the manifest.")
+    weights: WeightsOrigin
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check a manifest. Raises ``ModelError`` with the file's name and every fault found in it."""
+    try:
+        manifest = Manifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except json.JSONDecodeError as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ModelError(f"{path} is not a valid manifest: {faults}") from error
+    if manifest.name != path.parent.name:
+        raise ModelError(f"{path} names its model {manifest.name!r}; a manifest lies in a folder of its model's name.")
+    return manifest
+
+
+def find_manifest(name: str, models_dir: Path, store_dir: Path) -> Manifest:
+    """The manifest of a model: one that was made here (in the store) goes before one that came with the service.
+
+    Raises ``UnknownModel`` when there is none.
+    """
+    if re.fullmatch(NAME_PATTERN, name):
+        for folder in (store_dir, models_dir):
+            path = folder / name / "manifest.json"
+            if path.is_file():
+                return read_manifest(path)
+    raise UnknownModel(f"There is no model {name!r}: no manifest.json in {models_dir / name} or {store_dir / name}.")
+
+
+def labels_path(manifest: Manifest, models_dir: Path, store_dir: Path) -> Path:
+    """The label file that a manifest names. Raises ``ModelError`` when there is none."""
+    for folder in (store_dir / manifest.name, models_dir):
+        path = folder / manifest.labels
+        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+            return path
+    raise ModelError(f"Model {manifest.name!r}: its label file {manifest.labels!r} is missing.")

@@ -1,0 +1,194 @@
+"""The network on its device: build, normalise, forward, softmax, top-k. The same code on CUDA and on the CPU."""
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+import torchvision
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from app.errors import ModelError
+from app.model.manifest import Manifest, Preprocessing
+from app.model.registry import Pixels
+
+TORCHVISION_VGGS = ("vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+UNMEASURED_BATCH_SIZE = {"cuda": 16, "cpu": 4}
+
+
+def resolve_device(setting: str) -> torch.device:
+    """``auto`` is the first CUDA device if there is one. Raises ``ModelError`` for a device that is not there."""
+    if setting == "auto":
+        setting = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(setting)
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ModelError(f"VGG_DEVICE={setting}, but this machine has no usable CUDA device.")
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise ModelError(f"VGG_DEVICE={setting}, but there are {torch.cuda.device_count()} CUDA devices.")
+    return device
+
+
+def resolve_precision(setting: str, device: torch.device) -> str:
+    """``auto`` is fp16 on CUDA, where it doubles the speed, and fp32 on the CPU, where it would not."""
+    return setting if setting != "auto" else ("fp16" if device.type == "cuda" else "fp32")
+
+
+def device_kind(device: torch.device, precision: str) -> str:
+    """What a measured batch size holds for: this hardware at this precision."""
+    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu x{torch.get_num_threads()}"
+    return f"{hardware} {precision}"
+
+
+def build_backbone(architecture: str, classes: int) -> nn.Module:
+    """An architecture without weights (on the ``meta`` device: no memory, no initialisation).
+
+    Raises ``ModelError`` for an architecture that neither torchvision's VGGs nor timm has.
+    """
+    with torch.device("meta"):
+        if architecture in TORCHVISION_VGGS:
+            vgg: nn.Module = torchvision.models.get_model(architecture, weights=None, num_classes=classes)
+            return vgg
+        if architecture.startswith("timm:"):
+            return _build_timm(architecture.removeprefix("timm:"), classes)
+    raise ModelError(
+        f"Unknown architecture {architecture!r}: it must be one of {', '.join(TORCHVISION_VGGS)}, or timm:NAME."
+    )
+
+
+def _build_timm(name: str, classes: int) -> nn.Module:
+    try:
+        import timm  # noqa: PLC0415 - an extra: imported only when a model asks for it
+    except ImportError as error:
+        raise ModelError("This model needs the package timm: install the extra 'embedded'.") from error
+    if not timm.is_model(name):
+        raise ModelError(f"timm has no architecture {name!r}.")
+    network: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes)
+    return network
+
+
+class Classifier(nn.Module):
+    """Pixels in, logits out: normalising is the first layer, in fp32; the backbone runs in its own precision.
+
+    The arithmetic is torchvision's ``ToTensor`` and ``Normalize``, step by step, so that fp32 gives the same bits.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: nn.Module, preprocessing: Preprocessing, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.dtype = dtype
+        self.register_buffer("mean", torch.tensor(preprocessing.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(preprocessing.std).view(3, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """uint8 (N, 3, height, width) -> fp32 logits (N, classes)."""
+        normalised = pixels.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
+        logits: Tensor = self.backbone(normalised.to(self.dtype))
+        return logits.float()
+
+
+class TorchNetwork:
+    """A classifier with weights on a device, behind the interface that the batcher's ``run`` calls."""
+
+    def __init__(self, classifier: Classifier, device: torch.device, temperature: float = 1.0) -> None:
+        self.classifier = classifier.eval().requires_grad_(requires_grad=False)
+        self.device = device
+        self.temperature = temperature
+
+    @torch.inference_mode()
+    def logits(self, pixels: Pixels) -> Tensor:
+        """uint8 (N, height, width, 3) -> fp32 logits (N, classes) on the device.
+
+        Pictures lie in memory as rows of RGB pixels, which is what torch calls channels_last: no copy is made here.
+        """
+        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        logits: Tensor = self.classifier(batch.to(self.device, non_blocking=True))
+        return logits
+
+    @torch.inference_mode()
+    def top_k(self, pixels: Pixels, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """See ``registry.Network``. Raises ``ArithmeticError`` when the network answers with something not finite."""
+        probabilities = torch.softmax(self.logits(pixels) / self.temperature, dim=1)
+        values, indices = torch.topk(probabilities, k, dim=1)
+        values, indices = values.cpu(), indices.cpu()
+        if not torch.isfinite(values).all():
+            raise ArithmeticError("the network's answer is not finite")
+        return indices.numpy(), values.numpy()
+
+
+def build_network(
+    manifest: Manifest, tensors: Mapping[str, Tensor], classes: int, device: torch.device, precision: str
+) -> TorchNetwork:
+    """Put weights into an architecture, on a device.
+
+    Tensors that need no change (fp32 on the CPU) are used as they are: a memory-mapped file stays one. Raises
+    ``ModelError`` when names or shapes do not fit.
+    """
+    dtype = PRECISIONS[precision]
+    backbone = build_backbone(manifest.architecture, classes)
+    placed = {name: _place(tensor, device, dtype) for name, tensor in tensors.items()}
+    load_tensors(backbone, placed, manifest.architecture)
+    classifier = Classifier(backbone, manifest.preprocessing, dtype).to(device)
+    return TorchNetwork(classifier, device, manifest.temperature)
+
+
+def load_tensors(backbone: nn.Module, tensors: Mapping[str, Tensor], architecture: str) -> None:
+    """Give a backbone its weights. Raises ``ModelError`` naming the first tensors that do not fit."""
+    expected = {name: tuple(tensor.shape) for name, tensor in backbone.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    faults = [f"{name} is missing" for name in expected if name not in given]
+    faults += [f"{name} does not belong to it" for name in given if name not in expected]
+    faults += [
+        f"{name} has shape {list(given[name])} instead of {list(shape)}"
+        for name, shape in expected.items()
+        if name in given and given[name] != shape
+    ]
+    if faults:
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""  # noqa: PLR2004
+        raise ModelError(f"The weights do not fit {architecture}: {'; '.join(faults[:3])}{more}.")
+    backbone.load_state_dict(tensors, strict=True, assign=True)
+
+
+def _place(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    tensor = tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
+    is_convolution = tensor.ndim == 4  # noqa: PLR2004
+    return tensor.contiguous(memory_format=torch.channels_last) if is_convolution else tensor
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds_per_batch(network: TorchNetwork, crop: int, size: int, runs: int = 3) -> float:
+    """The fastest of some forwards of ``size`` gray images, after one that is not counted."""
+    pixels = np.full((size, crop, crop, 3), 127, dtype=np.uint8)
+    network.top_k(pixels, 1)
+    times = []
+    for _ in range(runs):
+        synchronise(network.device)
+        began = time.perf_counter()
+        network.top_k(pixels, 1)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def best_batch_size(network: TorchNetwork, crop: int, sizes: Sequence[int]) -> tuple[int, dict[int, float]]:
+    """The smallest size within 5% of the best throughput, and images a second by size.
+
+    Sizes are tried in order until one does not fit the device's memory.
+    """
+    speeds: dict[int, float] = {}
+    with contextlib.suppress(torch.OutOfMemoryError):
+        for size in sizes:
+            speeds[size] = size / seconds_per_batch(network, crop, size)
+    if not speeds:
+        raise ModelError("Not even one image fits the device's memory.")
+    good = 0.95 * max(speeds.values())
+    return min(size for size, speed in speeds.items() if speed >= good), speeds

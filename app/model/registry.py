@@ -1,0 +1,89 @@
+"""The models being served, by name, and the one function that runs a batch. No torch in here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import ModelNotFound
+from app.model.labels import Label
+from app.model.manifest import Manifest
+
+Pixels = NDArray[np.uint8]
+
+
+class Network(Protocol):
+    """What answers: weights on a device, or anything that stands behind the same interface."""
+
+    def top_k(self, pixels: Pixels, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The k most probable classes of each image.
+
+        ``pixels`` is uint8 of shape (N, height, width, 3), RGB. Returns class indices and probabilities, both of shape
+        (N, k), most probable first.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServedModel:
+    """A model ready to answer. Compared by identity, so that a model and its replacement never share a batch."""
+
+    manifest: Manifest
+    labels: tuple[Label, ...]
+    network: Network
+    weights_sha256: str
+    device: str
+    precision: str
+    max_batch_size: int
+    fallback: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+
+class Item(NamedTuple):
+    """One image in a batch: uint8 (height, width, 3), and how many classes its caller asked for."""
+
+    pixels: Pixels
+    top_k: int
+
+
+class Candidate(NamedTuple):
+    class_index: int
+    probability: float
+
+
+class Registry:
+    """Name -> served model, and which one answers when a request names none."""
+
+    def __init__(self, default: str) -> None:
+        self.default = default
+        self._models: dict[str, ServedModel] = {}
+
+    def add(self, model: ServedModel) -> None:
+        """Serve a model from now on, in the place of one of the same name."""
+        self._models[model.name] = model
+
+    def get(self, name: str | None = None) -> ServedModel:
+        """The model of that name, or the default. Raises ``ModelNotFound``."""
+        model = self._models.get(self.default if name is None else name)
+        if model is None:
+            served = ", ".join(sorted(self._models)) or "none yet"
+            raise ModelNotFound(f"This service does not serve such a model. Served: {served}.")
+        return model
+
+    def all(self) -> list[ServedModel]:
+        return [self._models[name] for name in sorted(self._models)]
+
+
+def run(model: ServedModel, items: Sequence[Item]) -> list[list[Candidate]]:
+    """Answer a batch with one forward pass: for each item, its most probable classes, most probable first."""
+    most = max(item.top_k for item in items)
+    indices, probabilities = model.network.top_k(np.stack([item.pixels for item in items]), most)
+    return [
+        [Candidate(int(i), float(p)) for i, p in zip(row_i[: item.top_k], row_p[: item.top_k], strict=True)]
+        for item, row_i, row_p in zip(items, indices, probabilities, strict=True)
+    ]

@@ -1,0 +1,136 @@
+"""What lies in the store: each prepared model's weights, and a receipt that vouches for them. No torch in here."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from app.errors import ModelError, WeightsInvalid
+
+HASH_CHUNK_BYTES = 1 << 20
+
+
+class Receipt(BaseModel):
+    """What was prepared, from what, and when. Written last: weights without a receipt are not prepared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    source_sha256: str
+    source_size_bytes: int
+    source_check: Literal["sha256", "sha256_prefix", "none"]
+    weights_sha256: str
+    weights_size_bytes: int
+    prepared_at: datetime
+    torch_version: str
+    best_batch_size: dict[str, int] = {}
+    """Measured: the kind of device, as ``network.device_kind`` names it -> images per forward."""
+
+
+class Unavailable(BaseModel):
+    """A note that the weights could not be had, so that the next start does not wait for the network again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: str
+    tried_at: datetime
+
+
+class ModelStore:
+    """One model's folder in the store."""
+
+    def __init__(self, store_dir: Path, name: str) -> None:
+        self.folder = store_dir / name
+        self.weights = self.folder / "weights.safetensors"
+        self.receipt = self.folder / "receipt.json"
+        self.unavailable = self.folder / "unavailable.json"
+        self.manifest = self.folder / "manifest.json"
+        self.lock = self.folder / ".lock"
+
+    def is_prepared(self) -> bool:
+        """Whether there are weights with a receipt. Their digest is checked when they are loaded."""
+        return self.receipt.is_file() and self.weights.is_file()
+
+    def read_receipt(self) -> Receipt:
+        """Raises ``WeightsInvalid`` when it cannot be read."""
+        try:
+            return Receipt.model_validate_json(self.receipt.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise WeightsInvalid(f"{self.receipt} cannot be read; prepare the model again.") from error
+
+    def read_unavailable(self) -> Unavailable | None:
+        try:
+            return Unavailable.model_validate_json(self.unavailable.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError:
+            return Unavailable(reason="an earlier attempt failed", tried_at=datetime.min.replace(tzinfo=UTC))
+
+    def check_weights(self) -> Receipt:
+        """The receipt, after reading the weights once to see that they are what it vouches for.
+
+        Raises ``WeightsInvalid`` when they are not.
+        """
+        receipt = self.read_receipt()
+        digest = sha256_of(self.weights)
+        if digest != receipt.weights_sha256:
+            raise WeightsInvalid(
+                f"{self.weights} is damaged: its SHA-256 is {digest}, its receipt says {receipt.weights_sha256}. "
+                f"Prepare it again: scripts/prepare_model.py {self.folder.name} --force"
+            )
+        return receipt
+
+
+def prepared_models(*folders: Path) -> list[str]:
+    """The names of all models with a receipt in these store folders, sorted."""
+    found = {path.parent.name for folder in folders for path in folder.glob("*/receipt.json")}
+    return sorted(found)
+
+
+def sha256_of(path: Path, progress: Callable[[int], object] = lambda _: None) -> str:
+    """Hex SHA-256 of a file; ``progress`` hears of each chunk's size in bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(HASH_CHUNK_BYTES):
+            digest.update(chunk)
+            progress(len(chunk))
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, content: BaseModel | dict[str, object]) -> None:
+    """Write JSON so that a reader, or a crash, sees the old file or the new one and nothing between."""
+    data = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
+        json.dump(data, file, ensure_ascii=False, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).chmod(0o644)
+    os.replace(file.name, path)
+
+
+def explain_unavailable(name: str, reason: str, store_dir: Path) -> str:
+    """The paragraph for an operator whose model's weights cannot be had: what happened, and what to do."""
+    return (
+        f"The weights of {name!r} are not there: {reason}\n"
+        f"To supply the file yourself, fetch it on a machine with a network and run\n"
+        f"    scripts/prepare_model.py {name} --from-file PATH\n"
+        f"To try the download again, run scripts/prepare_model.py {name} or scripts/serve --retry. "
+        f"Prepared weights go to {store_dir / name}."
+    )
+
+
+def require_prepared(name: str, store_dir: Path) -> None:
+    """Raises ``ModelError`` with the whole paragraph when a model is not prepared."""
+    store = ModelStore(store_dir, name)
+    if not store.is_prepared():
+        note = store.read_unavailable()
+        reason = note.reason if note else "they have not been prepared yet."
+        raise ModelError(explain_unavailable(name, reason, store_dir))

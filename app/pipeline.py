@@ -1,0 +1,118 @@
+"""The spine: bytes in, labels out. Decode and preprocess run in a pool of threads beside the network's one."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+from app.batcher import Batcher
+from app.errors import InvalidParameter
+from app.image.decode import decode
+from app.image.preprocess import preprocess
+from app.metrics import Metrics
+from app.model.labels import Label
+from app.model.registry import Candidate, Item, Pixels, Registry, ServedModel
+
+DEFAULT_TOP_K = 5
+T = TypeVar("T")
+
+
+class Picture(NamedTuple):
+    """What is known of an upload once it is decoded; sizes in pixels, after EXIF rotation."""
+
+    format: str
+    width: int
+    height: int
+
+
+class Ranked(NamedTuple):
+    label: Label
+    probability: float
+
+
+@dataclass(slots=True)
+class Timing:
+    """Seconds each stage took, filled in as a request goes along."""
+
+    began: float = field(default_factory=time.perf_counter)
+    stages: dict[str, float] = field(default_factory=dict)
+
+    def total(self) -> float:
+        return time.perf_counter() - self.began
+
+    def milliseconds(self) -> dict[str, float]:
+        return {name: round(seconds * 1000, 3) for name, seconds in (self.stages | {"total": self.total()}).items()}
+
+
+class Prediction(NamedTuple):
+    """The answer to one image: its most probable classes, most probable first."""
+
+    model: ServedModel
+    ranked: list[Ranked]
+    picture: Picture
+    batch_size: int
+
+
+class Pipeline:
+    """decode -> preprocess -> batcher -> labels, for one image at a time and many at once."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        batcher: Batcher[ServedModel, Item, list[Candidate]],
+        metrics: Metrics,
+        *,
+        decode_workers: int,
+        max_pixels: int,
+    ) -> None:
+        self.registry = registry
+        self._batcher = batcher
+        self._metrics = metrics
+        self._max_pixels = max_pixels
+        self._pool = ThreadPoolExecutor(max_workers=decode_workers, thread_name_prefix="decode")
+
+    def start(self) -> None:
+        """Begin to serve, on the running event loop."""
+        self._batcher.start()
+
+    async def predict(self, data: bytes, model: ServedModel, top_k: int, timing: Timing) -> Prediction:
+        """Classify one image. Raises a ``ServiceError`` that says what was wrong with it."""
+        picture, pixels = await asyncio.get_running_loop().run_in_executor(
+            self._pool, self._prepare, data, model, timing.stages
+        )
+        answer = await self._batcher.submit(model, Item(pixels, top_k))
+        timing.stages |= {"queue": answer.queue_s, "inference": answer.run_s}
+        for stage, seconds in timing.stages.items():
+            self._metrics.stages[stage].observe(seconds)
+        ranked = [Ranked(model.labels[index], probability) for index, probability in answer.value]
+        return Prediction(model, ranked, picture, answer.batch_size)
+
+    def _prepare(self, data: bytes, model: ServedModel, stages: dict[str, float]) -> tuple[Picture, Pixels]:
+        """Runs in the pool; Pillow lets go of the GIL while it decodes and resizes."""
+        decoded = _timed(stages, "decode", lambda: decode(data, self._max_pixels))
+        pixels = _timed(stages, "preprocess", lambda: preprocess(decoded.image, model.manifest.preprocessing))
+        return Picture(decoded.format, decoded.width, decoded.height), pixels
+
+    async def close(self) -> None:
+        """Finish what is queued, then stop the threads."""
+        await self._batcher.drain()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def choose_top_k(requested: int | None, model: ServedModel) -> int:
+    """How many classes to answer with. Raises ``InvalidParameter`` for more than there are."""
+    classes = len(model.labels)
+    if requested is None:
+        return min(DEFAULT_TOP_K, classes)
+    if not 1 <= requested <= classes:
+        raise InvalidParameter(f"top_k must be between 1 and {classes}, the classes of {model.name}.")
+    return requested
+
+
+def _timed(stages: dict[str, float], stage: str, work: Callable[[], T]) -> T:
+    began = time.perf_counter()
+    result = work()
+    stages[stage] = time.perf_counter() - began
+    return result

@@ -1,0 +1,79 @@
+"""The service's settings: environment variables with the prefix ``VGG_``, read once and handed down."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def _split(value: object) -> object:
+    """``"a, b"`` -> ``("a", "b")``: lists in environment variables are separated by commas."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    """Every knob of the service, with its unit in its name. The README's table is tested against this class."""
+
+    model_config = SettingsConfigDict(env_prefix="VGG_", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` for all.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+
+    models: Names = Field((), description="Models to serve, separated by commas; empty: every prepared one.")
+    model: str = Field("vgg16", description="The model used when a request names none.")
+    fallback_model: str = Field(
+        "", description="Served in its place when `VGG_MODEL` is not prepared; empty: exit instead."
+    )
+    models_dir: Path = Field(CHECKOUT / "models", description="Manifests and labels (read only).")
+    store_dir: Path = Field(CHECKOUT / "models", description="Prepared weights and fine-tuned exports.")
+
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="`auto`, `cpu`, `cuda` or `cuda:N`.")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="`auto` is fp16 on CUDA and fp32 on the CPU."
+    )
+    decode_workers: PositiveInt = Field(os.cpu_count() or 1, description="Threads that decode and preprocess.")
+
+    max_batch_size: Literal["auto"] | PositiveInt = Field(
+        "auto", description="Images per forward; `auto`: measured at preparation, else 16 on CUDA, 4 on the CPU."
+    )
+    max_wait_ms: float = Field(0, ge=0, description="How long a batch may wait for more images, from its first one.")
+    max_queue_size: PositiveInt = Field(256, description="Requests between their headers and their answer; more: 429.")
+    max_queue_delay_s: PositiveFloat = Field(2, description="Expected wait beyond which a newcomer gets 429.")
+    request_timeout_s: PositiveFloat = Field(
+        30, description="Deadline of a whole request; `X-Request-Timeout-Ms` less."
+    )
+    upload_timeout_s: PositiveFloat = Field(30, description="Time for the body to arrive; longer: 408.")
+    max_upload_mb: PositiveFloat = Field(32, description="Largest upload, in MiB.")
+    max_pixels: PositiveInt = Field(100_000_000, description="Most pixels in an image, known from its header.")
+
+    drain_delay_s: float = Field(5, ge=0, description="After SIGTERM: unready, but still serving.")
+    drain_timeout_s: PositiveFloat = Field(30, description="After the delay: time to finish what was accepted.")
+
+    api_keys: Secrets = Field((), description="Keys that may call the API, separated by commas; empty: open.")
+    api_keys_file: Path | None = Field(None, description="The same, one key a line (a mounted secret).")
+    max_requests_per_key: PositiveInt | None = Field(None, description="Concurrent requests per key; empty: no limit.")
+    cors_origins: Names = Field((), description="Origins of web pages that may call the API, or `*`.")
+
+    log_format: Literal["json", "text"] = Field("json", description="`json`: a line per request; `text` for people.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity logged.")
+
+    @property
+    def max_upload_bytes(self) -> int:
+        return int(self.max_upload_mb * 2**20)
+
+    def read_api_keys(self) -> tuple[str, ...]:
+        """The keys from the environment and from the file, without blanks."""
+        keys = [key.get_secret_value() for key in self.api_keys]
+        if self.api_keys_file is not None:
+            keys += [line.strip() for line in self.api_keys_file.read_text(encoding="utf-8").splitlines()]
+        return tuple(key for key in keys if key)

