@@ -11,6 +11,7 @@ else, 130 interrupted.
 """
 
 import argparse
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -18,10 +19,10 @@ from pathlib import Path
 from app.errors import ModelError, UnknownModel, WeightsUnavailable
 from app.logs import set_up_logging
 from app.model.labels import read_labels
-from app.model.manifest import Manifest, find_manifest, labels_path
+from app.model.manifest import NAME_PATTERN, Manifest, find_manifest, labels_path
 from app.model.origin import IMAGENET_LABELS, own_manifest, published_manifest, refuse_unusable
 from app.model.prepare import measure_batch_size, note_unavailable, prepare
-from app.model.store import ModelStore, explain_unavailable, write_atomically
+from app.model.store import ModelStore, explain_unavailable
 from app.settings import Settings
 
 UNAVAILABLE = 3
@@ -30,12 +31,11 @@ INTERRUPTED = 130
 
 def main() -> int:
     arguments = parse_arguments()
-    set_up_logging("text", "warning")
     settings = Settings()
     name = arguments.name or arguments.model
     try:
-        manifest = choose_manifest(arguments, settings)
-        return prepare_and_measure(manifest, arguments, settings)
+        manifest, is_new = choose_manifest(arguments, settings)
+        return prepare_and_measure(manifest, arguments, settings, is_new=is_new)
     except WeightsUnavailable as error:
         note_unavailable(manifest, settings.store_dir, error)
         print(explain_unavailable(name, str(error), settings.store_dir), file=sys.stderr)
@@ -63,50 +63,57 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.name and not (arguments.architecture and arguments.from_file):
         parser.error("--name needs --architecture and --from-file")
+    if arguments.name and not re.fullmatch(NAME_PATTERN, arguments.name):
+        parser.error("--name may have lower-case letters, digits, and _ . - after the first")
     if bool(arguments.name) == bool(arguments.model):
         parser.error("give a model, or --name for one of your own")
     return arguments
 
 
-def choose_manifest(arguments: argparse.Namespace, settings: Settings) -> Manifest:
-    """The manifest that lies there, or a new one for weights of torchvision's or of the user's."""
+def choose_manifest(arguments: argparse.Namespace, settings: Settings) -> tuple[Manifest, bool]:
+    """The manifest that lies there, or a new one for weights of torchvision's or of the user's; whether it is new."""
     refuse_unusable(arguments.weights)
+    is_new = True
     if arguments.name:
         manifest = adopt(arguments, settings)
     else:
-        refuse_unusable(arguments.model.upper())
         try:
             manifest = find_manifest(arguments.model, settings.models_dir, settings.store_dir)
+            is_new = False
         except UnknownModel:
             manifest = published_manifest(arguments.model, arguments.weights)
-            write_atomically(ModelStore(settings.store_dir, manifest.name).manifest, manifest)
     if arguments.sha256:
         weights = manifest.weights.model_copy(update={"sha256": arguments.sha256.lower()})
         manifest = manifest.model_copy(update={"weights": weights})
-    return manifest
+    return manifest, is_new
 
 
 def adopt(arguments: argparse.Namespace, settings: Settings) -> Manifest:
-    """A manifest, in the store, for somebody's own weights; their label file is copied beside it."""
-    labels = IMAGENET_LABELS
-    manifest = own_manifest(arguments.name, arguments.architecture, arguments.from_file, labels)
-    store = ModelStore(settings.store_dir, manifest.name)
-    if arguments.labels:
-        read_labels(arguments.labels)
-        store.folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(arguments.labels, store.folder / "labels.csv")
-        manifest = manifest.model_copy(update={"labels": "labels.csv"})
-    write_atomically(store.manifest, manifest)
-    return manifest
+    """A manifest for somebody's own weights; their label file is copied to where it will lie."""
+    if not arguments.labels:
+        return own_manifest(arguments.name, arguments.architecture, arguments.from_file, IMAGENET_LABELS)
+    if not arguments.labels.is_file():
+        raise ModelError(f"There is no file {arguments.labels}.")
+    read_labels(arguments.labels)
+    folder = ModelStore(settings.store_dir, arguments.name).folder
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(arguments.labels, folder / "labels.csv")
+    return own_manifest(arguments.name, arguments.architecture, arguments.from_file, "labels.csv")
 
 
-def prepare_and_measure(manifest: Manifest, arguments: argparse.Namespace, settings: Settings) -> int:
+def prepare_and_measure(manifest: Manifest, arguments: argparse.Namespace, settings: Settings, *, is_new: bool) -> int:
     store = ModelStore(settings.store_dir, manifest.name)
     if store.is_prepared() and not (arguments.force or arguments.name):
         print(f"{manifest.name} is prepared already ({store.weights}); --force prepares it again.")
         return 0
     prepare(
-        manifest, settings.models_dir, settings.store_dir, from_file=arguments.from_file, url=arguments.url, say=print
+        manifest,
+        settings.models_dir,
+        settings.store_dir,
+        from_file=arguments.from_file,
+        url=arguments.url,
+        is_new=is_new,
+        say=print,
     )
     print(f"{manifest.name} is prepared: {store.weights}")
     if not arguments.no_measure:
@@ -116,4 +123,5 @@ def prepare_and_measure(manifest: Manifest, arguments: argparse.Namespace, setti
 
 
 if __name__ == "__main__":
+    set_up_logging("text", "warning")
     sys.exit(main())

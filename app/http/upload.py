@@ -5,23 +5,17 @@ from collections.abc import AsyncGenerator
 
 from fastapi import Request
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
-from app.errors import MalformedRequest, MissingFile, PayloadTooLarge, UnsupportedMediaType, UploadTimeout
+from app.errors import MissingFile, PayloadTooLarge, UnsupportedMediaType, UploadTimeout
+from app.http.multipart import read_files
 
 FIELD = "file"
 # Room for boundaries, part headers and a few small fields around the file itself.
 FRAMING_BYTES = 64 * 1024
-MAX_FIELDS = 16
 HOW_TO_SEND = (
     f"Send multipart/form-data with a field named {FIELD!r}, or the image's bytes as an image/* or "
     "application/octet-stream body."
 )
-
-
-class _InMemoryParser(MultiPartParser):
-    spool_max_size = 0  # a SpooledTemporaryFile without a limit stays in memory; the stream has been limited already
 
 
 async def read_upload(request: Request, max_bytes: int, timeout_s: float) -> bytes:
@@ -53,15 +47,10 @@ async def _read_raw(request: Request, max_bytes: int) -> bytes:
 
 async def _read_multipart(request: Request, max_bytes: int) -> bytes:
     stream = _limited(request, max_bytes + FRAMING_BYTES, max_bytes)
-    parser = _InMemoryParser(request.headers, stream, max_files=1, max_fields=MAX_FIELDS, max_part_size=FRAMING_BYTES)
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        raise MalformedRequest(f"The multipart body cannot be read. {HOW_TO_SEND}") from error
-    file = form.get(FIELD)
-    if not isinstance(file, UploadFile):
+    files = await read_files(request.headers["content-type"], stream, FIELD, max_files=1)
+    if not files:
         raise MissingFile(f"There is no file in a field named {FIELD!r}. {HOW_TO_SEND}")
-    data = await file.read()
+    (data,) = files
     if not data:
         raise MissingFile("The uploaded file is empty.")
     if len(data) > max_bytes:

@@ -12,14 +12,14 @@ from app.model.manifest import Preprocessing
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 # Longer than this many short sides, a picture is resized only where the crop will look.
-EXTREME_ASPECT = 4
+EXTREME_ASPECT = 16
 
 
 def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """The network's input, uint8 of shape (crop, crop, 3), for a picture in mode ``RGB``.
 
     The same pixels as torchvision's ``Resize(resize)`` and ``CenterCrop(crop)`` give for a PIL image, up to an aspect
-    ratio of 4. Beyond, the whole resized picture could need gigabytes (a 1 x 20,000 one: four) for a crop of 224
+    ratio of 16. Beyond, the whole resized picture could need gigabytes (a 1 x 20,000 one: four) for a crop of 224
     pixels, so only the crop is computed; Pillow may order its two passes otherwise then, a matter of rounding.
     """
     resampling = RESAMPLING[preprocessing.interpolation]

@@ -16,7 +16,14 @@ from app.errors import ModelError, WeightsInvalid, WeightsUnavailable
 from app.model.download import download
 from app.model.labels import read_labels
 from app.model.manifest import Manifest, WeightsOrigin, labels_path
-from app.model.network import best_batch_size, build_network, device_kind, resolve_device, resolve_precision
+from app.model.network import (
+    best_batch_size,
+    build_backbone,
+    build_network,
+    device_kind,
+    resolve_device,
+    resolve_precision,
+)
 from app.model.origin import packaged_file, refuse_unusable, sha256_prefix, torchvision_weights
 from app.model.store import ModelStore, Receipt, Unavailable, sha256_of, write_atomically
 from app.model.weights import fit, map_tensors, read_state_dict, write_safetensors
@@ -35,9 +42,12 @@ def prepare(
     *,
     from_file: Path | None = None,
     url: str | None = None,
+    is_new: bool = False,
     say: Callable[[str], None] = logger.info,
 ) -> Receipt:
     """Prepare a model's weights, from a file, a mirror, or where its manifest says that they are published.
+
+    The manifest is written to the store when it is new.
 
     Nothing half-written is ever left under a name that the service would load: weights are renamed into place when
     whole, and count only with the receipt, which is written last.
@@ -47,6 +57,7 @@ def prepare(
     """
     store = ModelStore(store_dir, manifest.name)
     labels = read_labels(labels_path(manifest, models_dir, store_dir))
+    build_backbone(manifest.architecture, len(labels))  # an unknown architecture is said before a long download
     with _locked(store):
         source, is_ours = _obtain(manifest.weights, store, from_file, url, say)
         check, digest = _verify(source, manifest.weights, is_ours, say)
@@ -69,6 +80,8 @@ def prepare(
             prepared_at=datetime.now(UTC),
             torch_version=torch.__version__,
         )
+        if is_new:
+            write_atomically(store.manifest, manifest)
         write_atomically(store.receipt, receipt)
         store.unavailable.unlink(missing_ok=True)
         if is_ours:

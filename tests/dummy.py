@@ -1,0 +1,65 @@
+"""A network whose answer can be computed from the pixels, behind the real interface."""
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.model.labels import Label, read_labels
+from app.model.manifest import Manifest, read_manifest
+from app.model.registry import Pixels, ServedModel
+
+MODELS = Path(__file__).resolve().parent.parent / "models"
+POISON_BLUE = 255
+Color = tuple[int, int, int]
+
+
+def expected_class(color: Color) -> int:
+    """What the dummy answers to a picture of one colour."""
+    red, green, _ = color
+    return red + 256 * (green % 3)
+
+
+class DummyNetwork:
+    """The class is a function of the top left pixel. Pictures with ``POISON_BLUE`` break the whole batch.
+
+    ``gate`` holds every forward until it is set; ``shuffle`` answers each image with its neighbour's answer.
+    """
+
+    def __init__(self, seconds: float = 0.0, *, shuffle: bool = False, classes: int = 1000) -> None:
+        self.seconds = seconds
+        self.shuffle = shuffle
+        self.classes = classes
+        self.batches: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def top_k(self, pixels: Pixels, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        self.gate.wait(30)
+        time.sleep(self.seconds)
+        self.batches.append(len(pixels))
+        if (pixels[:, 0, 0, 2] == POISON_BLUE).any():
+            raise RuntimeError("a poisoned picture")
+        first = [expected_class((int(red), int(green), int(blue))) for red, green, blue in pixels[:, 0, 0]]
+        indices = (np.array(first)[:, None] + np.arange(k)) % self.classes
+        if self.shuffle:
+            indices = np.roll(indices, 1, axis=0)
+        probabilities = np.tile((0.9 * 0.1 ** np.arange(k)).astype(np.float32), (len(pixels), 1))
+        return indices, probabilities
+
+
+def dummy_model(
+    network: DummyNetwork, name: str = "vgg16", *, max_batch_size: int = 8, labels: tuple[Label, ...] | None = None
+) -> ServedModel:
+    manifest: Manifest = read_manifest(MODELS / "vgg16" / "manifest.json").model_copy(update={"name": name})
+    return ServedModel(
+        manifest=manifest,
+        labels=labels or read_labels(MODELS / "labels" / "imagenet1k.csv"),
+        network=network,
+        weights_sha256="0" * 64,
+        device="cpu",
+        precision="fp32",
+        max_batch_size=max_batch_size,
+    )

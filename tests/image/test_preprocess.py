@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.models import VGG16_Weights
+from torchvision.transforms import functional
+
+from app.image.preprocess import preprocess, resized_size
+from app.model.manifest import read_manifest
+from app.model.network import Classifier
+from tests.dummy import MODELS
+from tests.pictures import photograph, plain
+
+VGG16 = read_manifest(MODELS / "vgg16" / "manifest.json").preprocessing
+EMBEDDED = read_manifest(MODELS / "efficientnet_lite0" / "manifest.json").preprocessing
+SIZES = [(451, 300), (300, 451), (224, 224), (256, 256), (225, 1000), (57, 41), (1, 4), (640, 161), (1023, 767)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", ["chelsea", "coffee"])
+def test_the_network_sees_what_torchvision_would_show_it(name: str, size: tuple[int, int]) -> None:
+    image = photograph(name).resize(size)
+    reference = VGG16_Weights.IMAGENET1K_V1.transforms()(image)
+    pixels = torch.from_numpy(preprocess(image, VGG16).copy()).permute(2, 0, 1)[None]
+    seen = Classifier(torch.nn.Identity(), VGG16, torch.float32)(pixels)[0]
+    assert seen.shape == reference.shape == (3, 224, 224)
+    assert torch.equal(seen, reference)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_bicubic_too(size: tuple[int, int]) -> None:
+    image = photograph().resize(size)
+    resized = functional.resize(image, [EMBEDDED.resize], functional.InterpolationMode.BICUBIC)
+    expected = np.asarray(functional.center_crop(resized, [EMBEDDED.crop]))
+    assert np.array_equal(preprocess(image, EMBEDDED), expected)
+
+
+@pytest.mark.parametrize("size", [(1, 20_000), (20_000, 1), (3, 4000), (30_000, 200)])
+def test_an_extreme_picture_costs_no_more_than_another(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    largest = 0
+    resize = Image.Image.resize
+
+    def watched(self: Image.Image, wanted: tuple[int, int], *args: object, **options: object) -> Image.Image:
+        nonlocal largest
+        largest = max(largest, wanted[0] * wanted[1])
+        return resize(self, wanted, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Image.Image, "resize", watched)
+    pixels = preprocess(plain((90, 120, 30), size), VGG16)
+    assert pixels.shape == (224, 224, 3)
+    assert (pixels == (90, 120, 30)).all()
+    assert largest <= 224 * 224
+
+
+def test_the_extreme_path_shows_the_same_picture() -> None:
+    image = photograph("coffee").resize((6000, 290))
+    width, height = resized_size(*image.size, VGG16.resize)
+    left, upper = round((width - 224) / 2), round((height - 224) / 2)
+    whole = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    expected = whole[upper : upper + 224, left : left + 224].astype(int)
+    assert width > 16 * 256
+    assert np.abs(preprocess(image, VGG16).astype(int) - expected).max() <= 2
+
+
+def test_manifests_in_git_are_what_torchvision_and_timm_say() -> None:
+    from app.model.origin import _timm_preprocessing, torchvision_preprocessing
+
+    assert torchvision_preprocessing() == VGG16
+    assert _timm_preprocessing("timm:tf_efficientnet_lite0") == EMBEDDED
+    assert Path(MODELS / "vgg16" / "manifest.json").is_file()

@@ -1,0 +1,117 @@
+"""Run the service for a test: inside this process with a dummy network, or as a process of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import uvicorn
+
+from app.http.service import Service
+from app.main import Loader, create_app
+from app.model.registry import ServedModel
+from app.model.selection import Selection
+from app.server import Server, listen
+from app.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class RunningService:
+    """A service on a real socket, its parts within reach."""
+
+    def __init__(self, url: str, service: Service, server: Server) -> None:
+        self.url = url
+        self.service = service
+        self.server = server
+        self.client = httpx.Client(base_url=url, timeout=30)
+
+    def predict(self, data: bytes, **params: str | int) -> httpx.Response:
+        return self.client.post("/predict", files={"file": ("picture", data)}, params=params)
+
+
+def settings(**changes: object) -> Settings:
+    values: dict[str, object] = {"host": "127.0.0.1", "port": 0, "drain_delay_s": 0.0} | changes
+    return Settings.model_validate(values)
+
+
+def constant_loader(*models: ServedModel) -> Loader:
+    by_name = {model.name: model for model in models}
+    return lambda name: by_name[name]
+
+
+@contextmanager
+def running(
+    *models: ServedModel, load: Loader | None = None, wait: bool = True, **changes: object
+) -> Iterator[RunningService]:
+    """Serve these models, the first by default; ``changes`` are settings."""
+    configured = settings(**changes)
+    app = create_app(configured, load or constant_loader(*models), Selection(tuple(model.name for model in models)))
+    listener = listen(configured.host, configured.port)
+    config = uvicorn.Config(app, http="httptools", ws="none", log_config=None, access_log=False)
+    server = Server(config, app.state.service)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    url = "http://{}:{}".format(*listener.getsockname()[:2])
+    service = RunningService(url, app.state.service, server)
+    try:
+        wait_until(lambda: service.client.get("/readyz" if wait else "/livez").status_code == httpx.codes.OK)
+        yield service
+    finally:
+        service.client.close()
+        server.handle_exit(signal.SIGINT, None)
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@contextmanager
+def running_process(ready: bool = True, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """``python -m app`` as users run it; yields its address and the process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app"],
+        cwd=ROOT,
+        env=clean_environment() | {"VGG_PORT": str(port), "VGG_DRAIN_DELAY_S": "0"} | environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        if ready:
+            wait_until(lambda: process.poll() is not None or get_status(f"{url}/readyz") == httpx.codes.OK, 120)
+            assert process.poll() is None, process.communicate()[1]
+        yield url, process
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def clean_environment() -> dict[str, str]:
+    """This environment without settings of the service."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("VGG_")}
+
+
+def get_status(url: str) -> int:
+    try:
+        return httpx.get(url).status_code
+    except httpx.TransportError:
+        return 0
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with suppress(httpx.TransportError):
+            if condition():
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"not within {timeout_s} s")

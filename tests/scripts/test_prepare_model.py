@@ -1,0 +1,266 @@
+"""The script as users run it, against local servers: real state dicts, the real download, real errors."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from scripts.prepare_model import main
+from tests.file_host import hosting
+from tests.running import ROOT, clean_environment
+
+Prepare = Callable[..., "Outcome"]
+
+ARCHITECTURE = "timm:test_vit"
+
+
+@pytest.fixture(scope="module")
+def state_dict(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small state dict with 1,000 classes, as torch.save writes it."""
+    import timm
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("source") / "net.pth"
+    torch.save(timm.create_model("test_vit", num_classes=1000).state_dict(), path)
+    return path
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "scripts/prepare_model.py", *arguments]
+
+
+def environment(store: Path, **changes: str) -> dict[str, str]:
+    return clean_environment() | {"VGG_STORE_DIR": str(store)} | changes
+
+
+class Outcome(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def prepare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """The script's main, in this process: importing torch and timm anew takes seconds."""
+
+    def run(store: Path, *arguments: str, **changes: str) -> Outcome:
+        for name, value in environment(store, **changes).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", command("--no-measure", *arguments)[1:])
+        try:
+            status = main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return Outcome(status, *capsys.readouterr())
+
+    return run
+
+
+def manifest_dir(tmp_path: Path, weights: dict[str, object]) -> Path:
+    """A models folder with one model, `net`, whose weights are said to be published by torchvision."""
+    models = tmp_path / "models"
+    manifest = json.loads((ROOT / "models" / "vgg16" / "manifest.json").read_text())
+    manifest |= {"name": "net", "architecture": ARCHITECTURE, "weights": weights}
+    (models / "net").mkdir(parents=True)
+    (models / "net" / "manifest.json").write_text(json.dumps(manifest))
+    (models / "labels").symlink_to(ROOT / "models" / "labels")
+    return models
+
+
+def published(data: bytes) -> dict[str, object]:
+    return {
+        "source": "torchvision:VGG16_Weights.IMAGENET1K_V1",
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "size_bytes": len(data),
+    }
+
+
+def test_a_broken_download_is_resumed_verified_and_converted(
+    prepare: Prepare, state_dict: Path, tmp_path: Path
+) -> None:
+    data = state_dict.read_bytes()
+    models, store = manifest_dir(tmp_path, published(data)), tmp_path / "store"
+    with hosting(data) as host:
+        host.break_off_after = [len(data) // 2]
+        result = prepare(store, "net", "--url", host.url, VGG_MODELS_DIR=str(models))
+        assert result.returncode == 0, result.stderr
+        assert len(host.requests) == 2
+    assert "Downloading" in result.stderr
+    receipt = json.loads((store / "net" / "receipt.json").read_text())
+    assert receipt["source_sha256"] == hashlib.sha256(data).hexdigest()
+    assert receipt["source_check"] == "sha256"
+    weights = (store / "net" / "weights.safetensors").read_bytes()
+    assert receipt["weights_sha256"] == hashlib.sha256(weights).hexdigest()
+    assert {path.name for path in (store / "net").iterdir()} - {".lock"} == {"receipt.json", "weights.safetensors"}
+
+
+def test_a_wrong_file_is_thrown_away(prepare: Prepare, state_dict: Path, tmp_path: Path) -> None:
+    data = state_dict.read_bytes()
+    models, store = manifest_dir(tmp_path, published(data)), tmp_path / "store"
+    with hosting(b"x" * len(data)) as host:
+        result = prepare(store, "net", "--url", host.url, VGG_MODELS_DIR=str(models))
+    assert result.returncode == 3
+    assert "not the published file" in result.stderr
+    assert "--from-file" in result.stderr
+    assert {path.name for path in (store / "net").iterdir()} - {".lock"} == {"unavailable.json"}
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_refused_download_says_what_to_do(prepare: Prepare, tmp_path: Path, status: int) -> None:
+    with hosting(b"") as host:
+        host.status = status
+        result = prepare(tmp_path, "vgg16", "--url", host.url)
+    assert result.returncode == 3
+    assert str(status) in result.stderr
+    assert "scripts/serve --retry" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_interrupted_download_is_resumed_by_the_next_run(prepare: Prepare, state_dict: Path, tmp_path: Path) -> None:
+    data = state_dict.read_bytes()
+    models, store = manifest_dir(tmp_path, published(data)), tmp_path / "store"
+    with hosting(data) as host:
+        host.break_off_after = [len(data) // 2]
+        process = subprocess.Popen(
+            command("net", "--no-measure", "--url", host.url),
+            cwd=ROOT,
+            env=environment(store, VGG_MODELS_DIR=str(models)),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 60
+        while not host.requests and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.3)  # in the pause before the second attempt
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 130, errors
+        assert errors.rstrip().endswith("Interrupted; the next run resumes.")
+        assert not (store / "net" / "receipt.json").exists()
+        again = prepare(store, "net", "--url", host.url, VGG_MODELS_DIR=str(models))
+        assert again.returncode == 0, again.stderr
+        assert (host.requests[-1] or "").startswith("bytes=")
+
+
+def test_a_file_from_elsewhere_must_be_the_published_one(prepare: Prepare, state_dict: Path, tmp_path: Path) -> None:
+    result = prepare(tmp_path, "vgg16", "--from-file", str(state_dict))
+    assert result.returncode == 1
+    assert "is not the published file" in result.stderr
+    assert state_dict.exists()
+    assert not (tmp_path / "vgg16" / "receipt.json").exists()
+
+
+def test_anybodys_own_weights_become_a_model(prepare: Prepare, state_dict: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "mine.csv"
+    labels.write_text((ROOT / "models" / "labels" / "imagenet1k.csv").read_text(encoding="utf-8"), encoding="utf-8")
+    arguments = ["--name", "mine", "--architecture", ARCHITECTURE, "--from-file", str(state_dict)]
+    result = prepare(tmp_path / "store", *arguments, "--labels", str(labels))
+    assert result.returncode == 0, result.stderr
+    manifest = json.loads((tmp_path / "store" / "mine" / "manifest.json").read_text())
+    assert manifest["weights"]["source"] == "file:net.pth"
+    assert manifest["labels"] == "labels.csv"
+    assert manifest["preprocessing"]["crop"] == 160  # what timm says of this architecture
+
+
+def test_a_class_count_that_differs_from_the_labels_is_refused(
+    prepare: Prepare, state_dict: Path, tmp_path: Path
+) -> None:
+    labels = ROOT / "models" / "labels" / "catdog.csv"
+    arguments = ["--name", "mine", "--architecture", ARCHITECTURE, "--from-file", str(state_dict)]
+    result = prepare(tmp_path, *arguments, "--labels", str(labels))
+    assert result.returncode == 1
+    assert "answer for 1000 classes, the label file has 2" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["vgg16", "--weights", "IMAGENET1K_FEATURES"],
+        ["vgg16", "--from-file", "vgg16_features-amdegroot-88682ab5.pth"],
+        ["--name", "x", "--architecture", "vgg16", "--from-file", "vgg16_features-amdegroot-88682ab5.pth"],
+    ],
+)
+def test_the_features_weights_are_refused_with_the_reason(
+    prepare: Prepare, tmp_path: Path, arguments: list[str]
+) -> None:
+    result = prepare(tmp_path, *arguments)
+    assert result.returncode == 1
+    assert "has no classifier" in result.stderr
+
+
+def test_weights_that_are_not_finite_are_refused(prepare: Prepare, state_dict: Path, tmp_path: Path) -> None:
+    tensors = torch.load(state_dict, weights_only=True)
+    tensors["head.bias"][3] = torch.nan
+    torch.save(tensors, tmp_path / "nan.pth")
+    result = prepare(
+        tmp_path, "--name", "mine", "--architecture", ARCHITECTURE, "--from-file", str(tmp_path / "nan.pth")
+    )
+    assert result.returncode == 1
+    assert "head.bias holds values that are not finite" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["resnet50"], "There is no model 'resnet50'"),
+        (["vgg16", "--from-file", "nowhere.pth"], "There is no file nowhere.pth"),
+        (["--name", "x", "--architecture", "resnet50", "--from-file", __file__], "Unknown architecture"),
+    ],
+)
+def test_mistakes_get_one_clear_line(prepare: Prepare, tmp_path: Path, arguments: list[str], words: str) -> None:
+    result = prepare(tmp_path, *arguments)
+    assert result.returncode == 1
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["vgg16", "--name", "x", "--architecture", "vgg16", "--from-file", "x.pth"],
+        ["--name", "x"],
+        ["--name", "Bad Name", "--architecture", "vgg16", "--from-file", "x.pth"],
+    ],
+)
+def test_a_wrong_command_line_is_explained(prepare: Prepare, tmp_path: Path, arguments: list[str]) -> None:
+    result = prepare(tmp_path, *arguments)
+    assert result.returncode == 2
+    assert "usage:" in result.stderr
+
+
+def test_two_preparations_at_once_do_not_meet(prepare: Prepare, state_dict: Path, tmp_path: Path) -> None:
+    from filelock import FileLock
+
+    store = tmp_path / "store"
+    (store / "mine").mkdir(parents=True)
+    with FileLock(store / "mine" / ".lock"):
+        result = prepare(store, "--name", "mine", "--architecture", ARCHITECTURE, "--from-file", str(state_dict))
+    assert result.returncode == 1
+    assert "Another process is preparing 'mine'" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_store_that_cannot_be_written(prepare: Prepare, state_dict: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    result = prepare(tmp_path, "--name", "mine", "--architecture", ARCHITECTURE, "--from-file", str(state_dict))
+    assert result.returncode == 1
+    assert "cannot be written" in result.stderr
+
+
+def test_the_embedded_default_measures_its_batch_size(tmp_path: Path) -> None:
+    result = subprocess.run(
+        command("efficientnet_lite0"), cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, check=True
+    )
+    receipt = json.loads((tmp_path / "efficientnet_lite0" / "receipt.json").read_text())
+    assert "Images per second by batch size" in result.stdout
+    assert next(iter(receipt["best_batch_size"].values())) in (1, 2, 4, 8, 16)

@@ -1,0 +1,133 @@
+"""The process as it is run: starting, refusing to start, leaving."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.model.store import ModelStore
+from tests.dummy import DummyNetwork, dummy_model
+from tests.pictures import encode, photograph, png
+from tests.running import ROOT, clean_environment, running, running_process, wait_until
+
+NAME = "efficientnet_lite0"
+CAT = encode(photograph("chelsea"), "JPEG")
+
+
+def start(**environment: str) -> "subprocess.CompletedProcess[str]":
+    """A start that is expected to fail."""
+    return subprocess.run(
+        [sys.executable, "-m", "app"],
+        cwd=ROOT,
+        env=clean_environment() | {"VGG_PORT": "0"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_what_fell_back_says_so_everywhere(embedded_store: Path) -> None:
+    with running_process(VGG_STORE_DIR=str(embedded_store), VGG_FALLBACK_MODEL=NAME) as (url, process):
+        answer = httpx.post(f"{url}/predict", files={"file": CAT}).json()
+        assert answer["model"]["name"] == NAME
+        assert answer["model"]["fallback"] is True
+        assert "猫" in answer["predictions"][0]["label_zh"]
+        assert httpx.get(f"{url}/readyz").json() == {"status": "ready", "model": NAME, "fallback": True}
+        assert httpx.get(f"{url}/models").json()["models"][0]["fallback"] is True
+        # never an answer under another name
+        assert httpx.post(f"{url}/predict?model=vgg16", files={"file": CAT}).status_code == 404
+        process.terminate()
+        log = process.communicate(timeout=30)[1]
+    assert f"Serving {NAME} in the place of vgg16" in log
+    lines = [json.loads(line) for line in log.splitlines()]
+    (request,) = [line for line in lines if line.get("route") == "/predict" and line["status"] == 200]
+    assert request["timing_ms"].keys() == {"decode", "preprocess", "queue", "inference", "total"}
+    assert request["upload_bytes"] > len(CAT)
+    assert request["batch_size"] == 1
+    assert process.returncode == 0
+
+
+def test_without_weights_and_fallback_the_process_explains_itself(tmp_path: Path) -> None:
+    result = start(VGG_STORE_DIR=str(tmp_path), VGG_LOG_FORMAT="text")
+    assert result.returncode == 1
+    assert "The weights of 'vgg16' are not there" in result.stderr
+    assert "--from-file" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_damaged_weights_end_the_process(embedded_store: Path, tmp_path: Path) -> None:
+    shutil.copytree(embedded_store, tmp_path, dirs_exist_ok=True)
+    weights = ModelStore(tmp_path, NAME).weights
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    result = start(VGG_STORE_DIR=str(tmp_path), VGG_MODEL=NAME, VGG_LOG_FORMAT="text")
+    assert result.returncode == 1
+    assert "is damaged" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("VGG_PORT", "http"), ("VGG_DEVICE", "tpu"), ("VGG_MAX_QUEUE_SIZE", "0"), ("VGG_PRECISION", "int8")],
+)
+def test_a_wrong_setting_is_one_clear_line(name: str, value: str) -> None:
+    result = start(**{name: value})
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"Wrong settings: {name}: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_taken_port_is_one_clear_line(embedded_store: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        result = start(VGG_STORE_DIR=str(embedded_store), VGG_MODEL=NAME, VGG_PORT=port, VGG_LOG_FORMAT="text")
+    assert result.returncode == 1
+    assert f"Cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_livez_answers_while_the_network_is_still_loading(embedded_store: Path) -> None:
+    with running_process(ready=False, VGG_STORE_DIR=str(embedded_store), VGG_MODEL=NAME) as (url, _):
+        wait_until(lambda: httpx.get(f"{url}/livez").status_code == 200)
+        first = httpx.get(f"{url}/readyz")
+        assert first.status_code == 503  # torch alone takes longer to import than the server to listen
+        wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200, 60)
+
+
+def test_sigterm_finishes_what_was_accepted() -> None:
+    network = DummyNetwork()
+    network.gate.clear()
+    with running(dummy_model(network), drain_delay_s=0.4) as service, ThreadPoolExecutor(4) as pool:
+        accepted = [pool.submit(service.predict, png((1, 2, 3))) for _ in range(3)]
+        wait_until(lambda: service.service.admission.in_flight == 3)
+        service.server.handle_exit(signal.SIGTERM, None)
+        wait_until(lambda: service.client.get("/readyz").json()["code"] == "draining")
+        late = pool.submit(service.predict, png((1, 2, 3)))  # within the delay: still served
+        wait_until(lambda: service.service.admission.in_flight == 4)
+        time.sleep(0.6)
+        refused = service.predict(png((1, 2, 3)))
+        assert (refused.status_code, refused.json()["code"]) == (503, "draining")
+        network.gate.set()
+        assert [future.result().status_code for future in (*accepted, late)] == [200] * 4
+
+
+def test_an_endless_request_does_not_hold_the_process_for_ever() -> None:
+    network = DummyNetwork()
+    network.gate.clear()
+    with running(dummy_model(network), drain_timeout_s=0.3) as service, ThreadPoolExecutor(1) as pool:
+        stuck = pool.submit(service.predict, png((1, 2, 3)))
+        wait_until(lambda: service.service.admission.in_flight == 1)
+        service.server.handle_exit(signal.SIGTERM, None)
+        wait_until(lambda: service.server.should_exit)
+        network.gate.set()
+        assert stuck.result().status_code == 200
