@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from app.errors import ModelError
 from app.http.service import Service
 from app.lifecycle import State
+from app.listener import explain, listen
 from app.main import create_app
 from app.settings import Settings
 
@@ -78,10 +79,7 @@ def serve(settings: Settings) -> int:
         logger.critical("%s", error)
         return EXIT_FAILED
     except OSError as error:
-        logger.critical(
-            "Cannot listen on %s:%d (%s). Choose another port with VGG_PORT or --port.",
-            settings.host, settings.port, error.strerror,
-        )  # fmt: skip
+        logger.critical("%s", explain(settings.host, settings.port, error))
         return EXIT_FAILED
     logger.info("Listening on http://%s:%d (docs: /docs).", *listener.getsockname()[:2])
     return run(app, listener)
@@ -96,16 +94,3 @@ def run(app: FastAPI, listener: socket.socket) -> int:
     )  # fmt: skip
     Server(config, service).run(sockets=[listener])
     return EXIT_FAILED if service.lifecycle.state is State.FAILED else 0
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises ``OSError`` when the address is taken or not this machine's."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-    except OSError:
-        listener.close()
-        raise
-    return listener

@@ -1,12 +1,15 @@
 """The service's settings: environment variables with the prefix ``VGG_``, read once and handed down."""
 
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, CliApp, NoDecode, SettingsConfigDict
 
+WRONG_SETTINGS = 2
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -77,3 +80,13 @@ class Settings(BaseSettings):
         if self.api_keys_file is not None:
             keys += [line.strip() for line in self.api_keys_file.read_text(encoding="utf-8").splitlines()]
         return tuple(key for key in keys if key)
+
+
+def read_settings(arguments: Sequence[str] = ()) -> Settings:
+    """The settings from the environment, or from flags of the same names. A wrong one ends the process in one line."""
+    try:
+        return CliApp.run(Settings, cli_args=list(arguments))
+    except ValidationError as error:
+        faults = "; ".join(f"VGG_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        print(f"Wrong settings: {faults}", file=sys.stderr)
+        sys.exit(WRONG_SETTINGS)

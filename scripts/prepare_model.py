@@ -23,7 +23,7 @@ from app.model.manifest import NAME_PATTERN, Manifest, find_manifest, labels_pat
 from app.model.origin import IMAGENET_LABELS, own_manifest, published_manifest, refuse_unusable
 from app.model.prepare import measure_batch_size, note_unavailable, prepare
 from app.model.store import ModelStore, explain_unavailable
-from app.settings import Settings
+from app.settings import Settings, read_settings
 
 UNAVAILABLE = 3
 INTERRUPTED = 130
@@ -31,7 +31,7 @@ INTERRUPTED = 130
 
 def main() -> int:
     arguments = parse_arguments()
-    settings = Settings()
+    settings = read_settings()
     name = arguments.name or arguments.model
     try:
         manifest, is_new = choose_manifest(arguments, settings)

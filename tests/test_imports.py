@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "errors": set(),
     "settings": set(),
     "logs": set(),
+    "listener": set(),
     "metrics": set(),
     "lifecycle": {"errors"},
     "batcher": {"errors"},
@@ -22,7 +23,7 @@ MAY_IMPORT = {
     "pipeline": {"image", "batcher", "errors", "metrics", "model.labels", "model.registry"},
     "http": {"pipeline", "errors", "lifecycle", "metrics", "settings", "model.registry", "model.manifest"},
     "main": {"http", "pipeline", "batcher", "errors", "lifecycle", "metrics", "model", "settings", "__version__"},
-    "server": {"main", "http.service", "errors", "lifecycle", "settings"},
+    "server": {"main", "http.service", "errors", "lifecycle", "listener", "settings"},
     "__main__": {"server", "logs", "settings"},
     "__init__": set(),
 }

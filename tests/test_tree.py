@@ -13,9 +13,8 @@ LOCK = ROOT / "requirements.lock"
 
 def tracked_texts() -> dict[str, str]:
     names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return {
-        name: (ROOT / name).read_text(encoding="utf-8") for name in names.split("\0") if name and (ROOT / name).exists()
-    }
+    paths = {name: ROOT / name for name in names.split("\0") if name}
+    return {name: path.read_text(encoding="utf-8") for name, path in paths.items() if path.is_file()}
 
 
 def test_no_file_names_an_index_or_a_local_path() -> None:

@@ -86,11 +86,11 @@ def test_too_many_pixels(service: RunningService) -> None:
 def test_payload_too_large(network: DummyNetwork, framing: str) -> None:
     with running(dummy_model(network), max_upload_mb=0.5) as service:
         data = bytes(900_000)
+        stream = io.BytesIO(data)
         if framing == "multipart":
             response = service.predict(data)
         else:
-            body = io.BytesIO(data) if framing == "chunked" else data
-            content = (chunk for chunk in iter(lambda: body.read(50_000), b"")) if framing == "chunked" else data
+            content = iter(lambda: stream.read(50_000), b"") if framing == "chunked" else data
             response = service.client.post("/predict", content=content, headers={"content-type": "image/jpeg"})
         check_problem(response, 413, "payload_too_large")
         assert service.predict(RED).status_code == 200

@@ -1,4 +1,5 @@
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,63 @@ def test_the_file_is_plain_utf8_with_unix_lines() -> None:
         assert not data.startswith(b"\xef\xbb\xbf")
         assert b"\r" not in data
         assert list(csv.reader(data.decode("utf-8").splitlines(), strict=True))
+
+
+# The list itself
+
+LABELS = read_labels(IMAGENET)
+ANCHORS = list(csv.DictReader(Path(__file__).with_name("label_anchors.csv").read_text(encoding="utf-8").splitlines()))
+
+
+def test_no_synonym_is_another_classs_name() -> None:
+    for language in ("en", "zh"):
+        owners = {getattr(label, f"label_{language}").lower(): label.class_index for label in LABELS}
+        for label in LABELS:
+            synonyms = getattr(label, f"synonyms_{language}")
+            assert len({name.lower() for name in synonyms}) == len(synonyms), label
+            for name in synonyms:
+                assert name.lower() not in owners, f"{name}, a synonym of {label.label_en}, is a label"
+
+
+def test_chinese_names_are_chinese() -> None:
+    with_latin = {label.label_zh for label in LABELS if re.search("[A-Za-z0-9]", label.label_zh)}
+    assert with_latin == {"CD播放器", "iPod", "T恤", "MPV", "福特T型车"}
+    for label in LABELS:
+        for name in (label.label_zh, *label.synonyms_zh):
+            assert re.fullmatch(r"[\u4e00-\u9fff㐀-䶿A-Za-z0-9·]+", name), f"{label.class_index}: {name}"
+        assert not re.search("[科属目类]$", label.label_zh), label
+        assert len(label.label_zh) <= 10, label
+
+
+def test_characters_are_simplified() -> None:
+    """GB 2312 holds the simplified characters in common use; the animals below have rarer ones and no commoner name."""
+    rare = {character for label in LABELS for character in label.label_zh if not _in_gb2312(character)}
+    assert rare == set("鱥鹀鸮鹟䴕鳽狆獴羱")
+
+
+def _in_gb2312(character: str) -> bool:
+    try:
+        character.encode("gb2312")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def test_dogs_follow_one_convention() -> None:
+    breeds = LABELS[151:269]
+    assert not [label.label_zh for label in breeds if "狗" in label.label_zh or "㹴" in label.label_zh]
+    endings = {label.label_zh[-1] for label in breeds}
+    assert endings <= set("犬梗獒狆"), endings
+    terriers = [label for label in breeds if label.label_en.endswith("terrier")]
+    assert len(terriers) > 20
+    assert {label.label_zh[-1] for label in terriers} <= {"梗", "犬"}
+    assert not [label.label_zh for label in terriers if label.label_zh.endswith("梗犬")]
+
+
+@pytest.mark.parametrize("anchor", ANCHORS, ids=[anchor["wnid"] for anchor in ANCHORS])
+def test_the_sense_is_imagenets(anchor: dict[str, str]) -> None:
+    """Anchors by a reader who had not seen the list: right names, and names of a wrong sense, species or region."""
+    label = LABELS[int(anchor["class_index"])]
+    assert label.wnid == anchor["wnid"]
+    assert label.label_zh in anchor["accepted"].split(";"), label.label_en
+    assert label.label_zh not in anchor["rejected"].split(";"), label.label_en
