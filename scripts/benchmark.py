@@ -29,7 +29,7 @@ import numpy as np
 from app.image.decode import decode
 from app.image.preprocess import preprocess
 from app.model.load import load_model
-from app.model.registry import ServedModel
+from app.model.registry import Pixels, ServedModel
 from app.settings import CHECKOUT, Settings, read_settings
 
 
@@ -52,9 +52,8 @@ def main() -> None:
     uploads = read_uploads(arguments.images)
     print(f"{len(uploads)} images, {sum(map(len, uploads)) / len(uploads) / 1000:.0f} kB on average")
     model = load_model(arguments.model, settings)
-    pixels = np.stack(
-        [preprocess(decode(data, settings.max_pixels).image, model.manifest.preprocessing) for data in uploads]
-    )
+    pictures = [decode(data, settings.max_pixels).image for data in uploads]
+    pixels = np.stack([preprocess(picture, model.manifest.preprocessing) for picture in pictures])
     bare: dict[int, list[float]] = {size: [] for size in sorted({1, model.max_batch_size})}
     served: dict[int, list[Load]] = {connections: [] for connections in arguments.connections}
     with running_service(settings) as (url, process, ready_s):
@@ -85,16 +84,14 @@ def read_uploads(folder: Path | None) -> list[bytes]:
     from skimage import data  # noqa: PLC0415
 
     uploads = []
-    for picture in (data.chelsea(), data.coffee()):
+    for name in ("chelsea", "coffee"):
         buffer = io.BytesIO()
-        Image.fromarray(picture).resize((500, 375)).save(buffer, "JPEG", quality=95)
+        Image.fromarray(getattr(data, name)()).resize((500, 375)).save(buffer, "JPEG", quality=95)
         uploads.append(buffer.getvalue())
     return uploads
 
 
-def bare_loop(
-    model: ServedModel, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], size: int, seconds: float
-) -> float:
+def bare_loop(model: ServedModel, pixels: Pixels, size: int, seconds: float) -> float:
     """Images per second of the network alone, fed from memory."""
     batches = itertools.cycle([np.resize(pixels[at:], (size, *pixels.shape[1:])) for at in range(0, len(pixels), size)])
     images, began = 0, time.perf_counter()
