@@ -36,5 +36,16 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schema["components"]["schemas"]["Problem"] = Problem.model_json_schema(
             ref_template="#/components/schemas/{model}"
         )
+        _drop_validation_errors(schema)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _drop_validation_errors(schema: dict[str, Any]) -> None:
+    """FastAPI documents its own form of 422 wherever there is a parameter; ours leave as problems or not at all."""
+    for path in schema["paths"].values():
+        for operation in path.values():
+            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema["components"]["schemas"].pop(name, None)

@@ -1,0 +1,72 @@
+import json
+import re
+from typing import Any
+
+import pytest
+
+from app import errors
+from app.http.schemas import PredictionResponse, Problem
+from tests.running import RunningService
+
+
+@pytest.fixture
+def document(service: RunningService) -> dict[str, Any]:
+    found: dict[str, Any] = service.client.get("/openapi.json").json()
+    return found
+
+
+def test_every_error_of_predict_is_typed_and_has_an_example(document: dict[str, Any]) -> None:
+    responses = document["paths"]["/predict"]["post"]["responses"]
+    examples = {
+        name: example["value"]
+        for response in responses.values()
+        for name, example in response["content"].get("application/problem+json", {}).get("examples", {}).items()
+    }
+    all_codes = {
+        error.code
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.ServiceError)
+    }
+    elsewhere = {"forbidden", "not_found", "method_not_allowed"}
+    assert set(examples) == all_codes - elsewhere
+    for code, example in examples.items():
+        assert Problem.model_validate(example).code == code
+    assert "Retry-After" in responses["429"]["headers"]
+
+
+def test_every_answer_has_a_schema_and_examples(document: dict[str, Any]) -> None:
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            (content,) = operation["responses"]["200"]["content"].values()
+            assert content["schema"], path
+            for status, response in operation["responses"].items():
+                if status != "200":
+                    assert list(response["content"]) == ["application/problem+json"], path
+    fields = document["components"]["schemas"]["Candidate"]["properties"]
+    assert fields["label_zh"]["examples"] == ["金毛寻回犬"]
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    for name in re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)):
+        assert name in document["components"]["schemas"], name
+
+
+def test_both_ways_to_send_an_image_are_documented(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/predict"]["post"]
+    assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "image/*", "application/octet-stream"}
+    assert {parameter["name"] for parameter in operation["parameters"]} == {"model", "top_k", "X-Request-Timeout-Ms"}
+
+
+def test_an_answer_validates_against_the_documented_form(service: RunningService) -> None:
+    from tests.pictures import png
+
+    PredictionResponse.model_validate_json(service.predict(png((1, 2, 3))).content)
+
+
+def test_the_page_asks_nobody_else(service: RunningService) -> None:
+    page = service.client.get("/docs").text
+    assert not re.findall(r"""["'(]\s*(?:https?:)?//""", page)
+    links = re.findall(r"""(?:src|href)=["']([^"']+)""", page)
+    assert len(links) == 3
+    for link in links:
+        assert service.client.get(f"/{link}").status_code == 200
