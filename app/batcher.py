@@ -12,15 +12,16 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from app.errors import Draining, InternalError
+from app.errors import BatchTooLarge, Draining, InternalError
 
 logger = logging.getLogger(__name__)
 
+SHRUNK_S = 60.0  # how long batches stay smaller after the device's memory was full
 SMOOTHING = 0.2  # weight of the newest batch in the average time of its size
 
 Key = TypeVar("Key", bound=Hashable)
@@ -43,6 +44,7 @@ class Observer(Protocol):
 
     def depth_changed(self, depth: int) -> None: ...
     def batch_released(self, reason: str, size: int) -> None: ...
+    def batch_shrunk(self, size: int) -> None: ...
 
 
 class SilentObserver:
@@ -52,6 +54,9 @@ class SilentObserver:
         pass
 
     def batch_released(self, reason: str, size: int) -> None:
+        pass
+
+    def batch_shrunk(self, size: int) -> None:
         pass
 
 
@@ -67,8 +72,11 @@ class Batcher(Generic[Key, Item, Result]):
     """Groups submitted items by key and runs them, one batch at a time, on a thread of its own.
 
     ``run(key, items)`` returns one result per item, in order; an ``Exception`` in that list fails only its item. When
-    ``run`` raises, the batch is split and retried, so that an item which breaks the whole batch fails alone.
-    ``max_batch_size(key)`` is asked anew for every batch.
+    ``run`` raises, the batch is split and retried, so that an item which breaks the whole batch fails alone; after
+    ``BatchTooLarge`` batches also stay smaller for a while. ``max_batch_size(key)`` is asked anew for every batch.
+
+    ``check(key)`` is asked, on the thread, whether the runner still works after an item has failed alone: what it
+    raises ends the loop, and ``on_death`` hears of it.
     """
 
     def __init__(
@@ -78,12 +86,14 @@ class Batcher(Generic[Key, Item, Result]):
         *,
         max_wait_s: float = 0.0,
         observer: Observer | None = None,
+        check: Callable[[Key], object] = lambda _: None,
         on_death: Callable[[BaseException | None], None] | None = None,
     ) -> None:
         self._run = run
         self._max_batch_size = max_batch_size
         self._max_wait_s = max_wait_s
         self._observer = observer or SilentObserver()
+        self._check = check
         self._on_death = on_death
         self._queues: dict[Key, deque[_Waiting[Item, Result]]] = {}
         self._numbers = itertools.count()
@@ -91,12 +101,25 @@ class Batcher(Generic[Key, Item, Result]):
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batcher")
         self._loop_task: asyncio.Task[None] | None = None
         self._batch_seconds: dict[int, float] = {}
+        self._ceiling: int | None = None
+        self._ceiling_until = 0.0
+        self._running_since: float | None = None
         self._closed = False
 
     @property
     def depth(self) -> int:
         """Items waiting for a batch."""
         return sum(map(len, self._queues.values()))
+
+    @property
+    def oldest_s(self) -> float:
+        """How long the longest waiting item has waited."""
+        return max((time.perf_counter() - queue[0].since for queue in self._queues.values()), default=0.0)
+
+    @property
+    def running_s(self) -> float:
+        """How long the batch being run has been running; 0 when none is."""
+        return time.perf_counter() - self._running_since if self._running_since is not None else 0.0
 
     @property
     def rate(self) -> float | None:
@@ -156,7 +179,7 @@ class Batcher(Generic[Key, Item, Result]):
     async def _fill(self, key: Key) -> str:
         """Let a batch gather until it is full or its window, opened by its first item, closes; say which it was."""
         closes = self._queues[key][0].since + self._max_wait_s
-        while len(self._queues.get(key, ())) < self._max_batch_size(key):
+        while len(self._queues.get(key, ())) < self._limit(key):
             remaining = closes - time.perf_counter()
             if self._max_wait_s == 0 or self._closed or key not in self._queues:
                 return "idle"
@@ -171,15 +194,27 @@ class Batcher(Generic[Key, Item, Result]):
 
     def _take(self, key: Key) -> list[_Waiting[Item, Result]]:
         queue = self._queues.get(key, deque())
-        batch = [queue.popleft() for _ in range(min(len(queue), self._max_batch_size(key)))]
+        batch = [queue.popleft() for _ in range(min(len(queue), self._limit(key)))]
         self._forget_if_empty(key)
         self._observer.depth_changed(self.depth)
         return batch
 
+    def _limit(self, key: Key) -> int:
+        limit = self._max_batch_size(key)
+        if self._ceiling is not None and time.perf_counter() < self._ceiling_until:
+            return min(limit, self._ceiling)
+        return limit
+
     async def _forward(self, key: Key, batch: list[_Waiting[Item, Result]]) -> None:
-        released = time.perf_counter()
+        released = self._running_since = time.perf_counter()
         items = [waiting.item for waiting in batch]
-        outcome = await asyncio.get_running_loop().run_in_executor(self._thread, self._run_isolated, key, items)
+        try:
+            outcome = await asyncio.get_running_loop().run_in_executor(self._thread, self._run_isolated, key, items)
+        except BaseException:
+            self._fail(batch)
+            raise
+        finally:
+            self._running_since = None
         run_s = time.perf_counter() - released
         average = self._batch_seconds.get(len(batch), run_s)
         self._batch_seconds[len(batch)] = average + SMOOTHING * (run_s - average)
@@ -196,10 +231,19 @@ class Batcher(Generic[Key, Item, Result]):
             return self._run_whole(key, items)
         except Exception as error:  # noqa: BLE001 - whatever the network raises belongs to its culprit alone
             if len(items) == 1:
+                self._check(key)
                 return [error]
-            logger.warning("A batch of %d failed (%s); splitting it to find the culprit.", len(items), error)
             middle = len(items) // 2
+            if isinstance(error, BatchTooLarge):
+                self._shrink(middle)
+            else:
+                logger.warning("A batch of %d failed (%r); splitting it to find the culprit.", len(items), error)
             return self._run_isolated(key, items[:middle]) + self._run_isolated(key, items[middle:])
+
+    def _shrink(self, size: int) -> None:
+        self._ceiling, self._ceiling_until = size, time.perf_counter() + SHRUNK_S
+        logger.warning("The device's memory is full; batches of at most %d for %g s.", size, SHRUNK_S)
+        self._observer.batch_shrunk(size)
 
     def _run_whole(self, key: Key, items: list[Item]) -> list[Result | Exception]:
         results = list(self._run(key, items))
@@ -220,15 +264,18 @@ class Batcher(Generic[Key, Item, Result]):
         if key in self._queues and not self._queues[key]:
             del self._queues[key]
 
+    def _fail(self, items: Iterable[_Waiting[Item, Result]]) -> None:
+        for waiting in items:
+            if not waiting.future.done():
+                waiting.future.set_exception(InternalError("The service made a mistake and is stopping."))
+
     def _loop_ended(self, task: asyncio.Task[None]) -> None:
         """Fail what waits when the loop ends other than by ``drain``; an endless wait would be worse than an error."""
         error = None if task.cancelled() else task.exception()
         if self._closed and error is None and not self._queues:
             return
         self._closed = True
-        for waiting in itertools.chain.from_iterable(self._queues.values()):
-            if not waiting.future.done():
-                waiting.future.set_exception(InternalError("The batch loop has ended."))
+        self._fail(itertools.chain.from_iterable(self._queues.values()))
         self._queues.clear()
         if self._on_death is not None:
             self._on_death(error)

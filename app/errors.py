@@ -100,6 +100,10 @@ class DeadlineExceeded(ServiceError):
     status, code, title = 504, "deadline_exceeded", "The deadline has passed"
 
 
+class BatchTooLarge(Exception):
+    """The device's memory does not hold a batch of this size: a smaller one may pass."""
+
+
 class ModelError(Exception):
     """A model cannot be prepared or loaded; the message is for the operator."""
 

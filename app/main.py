@@ -18,9 +18,10 @@ from app.http.admission import Admission
 from app.http.auth import KeyRing
 from app.http.middleware import RequestMiddleware
 from app.http.service import Service
+from app.http.upload import UploadLimits
 from app.lifecycle import Lifecycle, State
 from app.metrics import Metrics
-from app.model.registry import Candidate, Item, Registry, ServedModel, run
+from app.model.registry import Candidate, Item, Registry, ServedModel, check, run
 from app.model.selection import Selection, select_models
 from app.pipeline import Pipeline
 from app.settings import Settings
@@ -88,7 +89,12 @@ def create_app(settings: Settings, load: Loader | None = None, selection: Select
             allow_headers=["*"],
             expose_headers=["X-Request-ID", "Server-Timing", "Retry-After"],
         )
-    app.add_middleware(RequestMiddleware, metrics=service.metrics, max_upload_bytes=settings.max_upload_bytes)
+    app.add_middleware(
+        RequestMiddleware,
+        metrics=service.metrics,
+        lifecycle=service.lifecycle,
+        max_upload_bytes=settings.max_upload_bytes,
+    )
     return app
 
 
@@ -100,25 +106,35 @@ def build_service(settings: Settings, load: Loader, selection: Selection) -> Ser
         lambda model: model.max_batch_size,
         max_wait_s=settings.max_wait_ms / 1000,
         observer=metrics,
-        on_death=lambda _: lifecycle.become(State.FAILED, "the batch loop has ended"),
+        check=check,
+        on_death=lambda error: lifecycle.become(State.FAILED, f"the batch loop has ended ({error!r})"),
     )
     pipeline = Pipeline(
         registry, batcher, metrics, decode_workers=settings.decode_workers, max_pixels=settings.max_pixels
     )
     admission = Admission(
         lifecycle,
-        lambda: batcher.rate,
+        lambda: pipeline.rate,
         max_queue_size=settings.max_queue_size,
         max_queue_delay_s=settings.max_queue_delay_s,
+        max_buffer_bytes=settings.max_buffer_bytes,
         max_requests_per_key=settings.max_requests_per_key,
     )
-    metrics.watch(lambda: admission.in_flight, lambda: lifecycle.state is State.READY)
+    metrics.watch(
+        lambda: admission.in_flight,
+        lambda: admission.buffered_bytes,
+        lambda: batcher.oldest_s,
+        lambda: lifecycle.state is State.READY,
+    )
+    one_file = UploadLimits(settings.max_upload_bytes, 1, settings.upload_timeout_s)
     return Service(
         settings=settings,
         lifecycle=lifecycle,
         metrics=metrics,
         pipeline=pipeline,
         admission=admission,
+        one_file=one_file,
+        many_files=replace(one_file, max_files=settings.max_files),
         keys=KeyRing(settings.read_api_keys()),
         load=partial(_load_one, registry, load, selection),
     )

@@ -39,13 +39,28 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
+        self.shrunk = Counter(
+            "batch_shrinks", "Batches halved because the device's memory was full.", registry=registry
+        )
+        self.age = Gauge(
+            "queue_oldest_age_seconds", "How long the longest waiting image has waited.", registry=registry
+        )
         self.depth = Gauge("queue_depth", "Images waiting for a batch.", registry=registry)
         self.in_flight = Gauge("requests_in_flight", "Requests between headers and answer.", registry=registry)
+        self.buffered = Gauge("upload_buffer_bytes", "Bytes reserved for uploads in flight.", registry=registry)
         self.ready = Gauge("ready", "1 when new traffic may come.", registry=registry)
 
-    def watch(self, in_flight: Callable[[], float], ready: Callable[[], float]) -> None:
-        """Read these two when scraped, instead of at every change."""
+    def watch(
+        self,
+        in_flight: Callable[[], float],
+        buffered_bytes: Callable[[], float],
+        oldest_s: Callable[[], float],
+        ready: Callable[[], float],
+    ) -> None:
+        """Read these when scraped, instead of at every change."""
         self.in_flight.set_function(in_flight)
+        self.buffered.set_function(buffered_bytes)
+        self.age.set_function(oldest_s)
         self.ready.set_function(ready)
 
     def depth_changed(self, depth: int) -> None:
@@ -54,6 +69,9 @@ class Metrics:
     def batch_released(self, reason: str, size: int) -> None:
         self.released.labels(reason).inc()
         self.batch.observe(size)
+
+    def batch_shrunk(self, size: int) -> None:  # noqa: ARG002 - the log has the size
+        self.shrunk.inc()
 
     def exposition(self) -> bytes:
         """The text format that Prometheus scrapes."""

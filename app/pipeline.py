@@ -1,21 +1,25 @@
 """The spine: bytes in, labels out. Decode and preprocess run in a pool of threads beside the network's one."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from app.batcher import Batcher
-from app.errors import InvalidParameter
+from app.batcher import Answer, Batcher
+from app.errors import InternalError, InvalidParameter, ServiceError
 from app.image.decode import decode
 from app.image.preprocess import preprocess
 from app.metrics import Metrics
 from app.model.labels import Label
 from app.model.registry import Candidate, Item, Pixels, Registry, ServedModel
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_TOP_K = 5
+SMOOTHING = 0.05  # weight of the newest image in the average time to decode and preprocess one
 T = TypeVar("T")
 
 
@@ -71,7 +75,20 @@ class Pipeline:
         self._batcher = batcher
         self._metrics = metrics
         self._max_pixels = max_pixels
+        self._decode_workers = decode_workers
+        self._prepare_s: float | None = None
         self._pool = ThreadPoolExecutor(max_workers=decode_workers, thread_name_prefix="decode")
+
+    @property
+    def rate(self) -> float | None:
+        """Images per second that the slower of decoding and network has been seen to manage; ``None`` before that."""
+        decoding = self._decode_workers / self._prepare_s if self._prepare_s else None
+        return min((rate for rate in (decoding, self._batcher.rate) if rate is not None), default=None)
+
+    @property
+    def forward_s(self) -> float:
+        """How long the forward pass under way has taken so far."""
+        return self._batcher.running_s
 
     def start(self) -> None:
         """Begin to serve, on the running event loop."""
@@ -82,12 +99,24 @@ class Pipeline:
         picture, pixels = await asyncio.get_running_loop().run_in_executor(
             self._pool, self._prepare, data, model, timing.stages
         )
-        answer = await self._batcher.submit(model, Item(pixels, top_k))
+        seconds = timing.stages["decode"] + timing.stages["preprocess"]
+        average = self._prepare_s if self._prepare_s is not None else seconds
+        self._prepare_s = average + SMOOTHING * (seconds - average)
+        answer = await self._forward(model, Item(pixels, top_k))
         timing.stages |= {"queue": answer.queue_s, "inference": answer.run_s}
         for stage, seconds in timing.stages.items():
             self._metrics.stages[stage].observe(seconds)
         ranked = [Ranked(model.labels[index], probability) for index, probability in answer.value]
         return Prediction(model, ranked, picture, answer.batch_size)
+
+    async def _forward(self, model: ServedModel, item: Item) -> Answer[list[Candidate]]:
+        try:
+            return await self._batcher.submit(model, item)
+        except ServiceError:
+            raise
+        except Exception as error:
+            logger.exception("The network failed on an image.")
+            raise InternalError("The network failed on this image.") from error
 
     def _prepare(self, data: bytes, model: ServedModel, stages: dict[str, float]) -> tuple[Picture, Pixels]:
         """Runs in the pool; Pillow lets go of the GIL while it decodes and resizes."""

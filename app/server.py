@@ -46,6 +46,9 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         lifecycle = self._service.lifecycle
+        overdue_s = self._service.pipeline.forward_s
+        if overdue_s > self._service.settings.forward_timeout_s:
+            lifecycle.become(State.FAILED, f"a forward pass has been running for {overdue_s:.0f} s")
         if lifecycle.state is State.FAILED:
             logger.critical("Stopping: %s.", lifecycle.reason)
             return True

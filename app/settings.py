@@ -55,8 +55,11 @@ class Settings(BaseSettings):
     request_timeout_s: PositiveFloat = Field(
         30, description="Deadline of a whole request; `X-Request-Timeout-Ms` less."
     )
+    forward_timeout_s: PositiveFloat = Field(60, description="A forward pass that takes longer ends the process.")
     upload_timeout_s: PositiveFloat = Field(30, description="Time for the body to arrive; longer: 408.")
     max_upload_mb: PositiveFloat = Field(32, description="Largest upload, in MiB.")
+    max_buffer_mb: PositiveFloat = Field(1024, description="All uploads in flight together, in MiB; more: 429.")
+    max_files: PositiveInt = Field(16, description="Files in one `POST /predict/batch`.")
     max_pixels: PositiveInt = Field(100_000_000, description="Most pixels in an image, known from its header.")
 
     drain_delay_s: float = Field(5, ge=0, description="After SIGTERM: unready, but still serving.")
@@ -73,6 +76,10 @@ class Settings(BaseSettings):
     @property
     def max_upload_bytes(self) -> int:
         return int(self.max_upload_mb * 2**20)
+
+    @property
+    def max_buffer_bytes(self) -> int:
+        return int(self.max_buffer_mb * 2**20)
 
     def read_api_keys(self) -> tuple[str, ...]:
         """The keys from the environment and from the file, without blanks."""

@@ -28,7 +28,8 @@ def embedded_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def real_service(embedded_store: Path) -> Iterator[str]:
     """The address of a real server process with the embedded default's real weights."""
-    with running_process(VGG_STORE_DIR=str(embedded_store), VGG_MODEL="efficientnet_lite0") as (url, _):
+    settings = {"VGG_STORE_DIR": str(embedded_store), "VGG_MODEL": "efficientnet_lite0", "VGG_MAX_QUEUE_DELAY_S": "60"}
+    with running_process(settings) as (url, _):
         yield url
 
 

@@ -33,6 +33,7 @@ class DummyNetwork:
         self.shuffle = shuffle
         self.classes = classes
         self.batches: list[int] = []
+        self.broken = False
         self.gate = threading.Event()
         self.gate.set()
 
@@ -40,6 +41,8 @@ class DummyNetwork:
         self.gate.wait(30)
         time.sleep(self.seconds)
         self.batches.append(len(pixels))
+        if self.broken:
+            raise OSError("the device is gone")
         if (pixels[:, 0, 0, 2] == POISON_BLUE).any():
             raise RuntimeError("a poisoned picture")
         first = [expected_class((int(red), int(green), int(blue))) for red, green, blue in pixels[:, 0, 0]]

@@ -73,7 +73,7 @@ def running(
 
 
 @contextmanager
-def running_process(ready: bool = True, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def running_process(environment: dict[str, str], *, ready: bool = True) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """``python -m app`` as users run it; yields its address and the process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.batcher import Batcher
-from app.errors import Draining, InternalError
+from app.errors import BatchTooLarge, Draining, InternalError
 
 
 class Doubler:
@@ -37,12 +37,16 @@ class Recorder:
     def __init__(self) -> None:
         self.released: list[tuple[str, int]] = []
         self.depths: list[int] = []
+        self.shrunk: list[int] = []
 
     def depth_changed(self, depth: int) -> None:
         self.depths.append(depth)
 
     def batch_released(self, reason: str, size: int) -> None:
         self.released.append((reason, size))
+
+    def batch_shrunk(self, size: int) -> None:
+        self.shrunk.append(size)
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -125,6 +129,77 @@ def test_an_item_that_breaks_the_batch_fails_alone() -> None:
         values = [outcome if isinstance(outcome, BaseException) else outcome.value for outcome in outcomes]
         assert [value for value in values if isinstance(value, int)] == [0, 2, 4, 8, 10]
         assert isinstance(values[3], ValueError)
+        await batcher.drain()
+
+    run(test())
+
+
+def test_a_full_device_halves_the_batch_and_keeps_it_small_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        sizes: list[int] = []
+        gate = threading.Event()
+
+        def small(_: str, items: list[int]) -> list[int]:
+            gate.wait(10)
+            sizes.append(len(items))
+            if len(items) > 3:
+                raise BatchTooLarge
+            return items
+
+        recorder = Recorder()
+        batcher: Batcher[str, int, int] = Batcher(small, lambda _: 8, observer=recorder)
+        batcher.start()
+        tasks = [asyncio.create_task(batcher.submit("a", number)) for number in range(9)]
+        await asyncio.sleep(0.05)
+        gate.set()
+        assert [answer.value for answer in await asyncio.gather(*tasks)] == list(range(9))
+        assert sizes == [8, 4, 2, 2, 4, 2, 2, 1]
+        assert recorder.shrunk == [4, 2, 2]
+        sizes.clear()
+        await asyncio.gather(*(batcher.submit("a", number) for number in range(4)))
+        assert max(sizes) == 2
+        monkeypatch.setattr("app.batcher.time.perf_counter", lambda: time.monotonic() + 1e6)
+        sizes.clear()
+        await asyncio.gather(*(batcher.submit("a", number) for number in range(3)))
+        assert max(sizes) == 3
+        monkeypatch.undo()
+        await batcher.drain()
+
+    run(test())
+
+
+def test_a_runner_beyond_use_ends_the_loop() -> None:
+    async def test() -> None:
+        deaths: list[BaseException | None] = []
+
+        def broken(_: str, items: list[int]) -> list[int]:
+            raise OSError("the device is gone")
+
+        batcher: Batcher[str, int, int] = Batcher(
+            broken, lambda _: 4, check=lambda key: broken(key, [0]), on_death=deaths.append
+        )
+        batcher.start()
+        outcomes = await asyncio.gather(*(batcher.submit("a", number) for number in range(6)), return_exceptions=True)
+        assert all(isinstance(outcome, InternalError) for outcome in outcomes)
+        assert [type(death) for death in deaths] == [OSError]
+
+    run(test())
+
+
+def test_how_long_things_take_can_be_watched() -> None:
+    async def test() -> None:
+        doubler = Doubler()
+        batcher = started(doubler)
+        assert batcher.running_s == batcher.oldest_s == 0
+        doubler.gate.clear()
+        tasks = [asyncio.create_task(batcher.submit("a", 1))]
+        await doubler.busy()
+        tasks.append(asyncio.create_task(batcher.submit("a", 2)))
+        await asyncio.sleep(0.05)
+        assert batcher.running_s > batcher.oldest_s >= 0.04
+        doubler.gate.set()
+        await asyncio.gather(*tasks)
+        assert batcher.running_s == batcher.oldest_s == 0
         await batcher.drain()
 
     run(test())

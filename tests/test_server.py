@@ -36,7 +36,7 @@ def start(**environment: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_what_fell_back_says_so_everywhere(embedded_store: Path) -> None:
-    with running_process(VGG_STORE_DIR=str(embedded_store), VGG_FALLBACK_MODEL=NAME) as (url, process):
+    with running_process({"VGG_STORE_DIR": str(embedded_store), "VGG_FALLBACK_MODEL": NAME}) as (url, process):
         answer = httpx.post(f"{url}/predict", files={"file": CAT}).json()
         assert answer["model"]["name"] == NAME
         assert answer["model"]["fallback"] is True
@@ -97,7 +97,7 @@ def test_a_taken_port_is_one_clear_line(embedded_store: Path) -> None:
 
 
 def test_livez_answers_while_the_network_is_still_loading(embedded_store: Path) -> None:
-    with running_process(ready=False, VGG_STORE_DIR=str(embedded_store), VGG_MODEL=NAME) as (url, _):
+    with running_process({"VGG_STORE_DIR": str(embedded_store), "VGG_MODEL": NAME}, ready=False) as (url, _):
         wait_until(lambda: httpx.get(f"{url}/livez").status_code == 200)
         first = httpx.get(f"{url}/readyz")
         assert first.status_code == 503  # torch alone takes longer to import than the server to listen

@@ -1,4 +1,4 @@
-"""Who gets in: counts a request from its headers to its answer, and refuses what could not be served in time."""
+"""Who gets in: images and bytes are counted from headers to answer; what would come too late is refused at once."""
 
 import math
 from collections import Counter
@@ -12,7 +12,8 @@ from app.lifecycle import Lifecycle
 class Admission:
     """Exact, since everything happens on one event loop.
 
-    ``rate`` is the measured images per second, ``None`` before anything was measured.
+    ``rate`` is the measured images per second, ``None`` before anything was measured. ``in_flight`` counts images,
+    ``buffered_bytes`` what their uploads may take at most.
     """
 
     def __init__(
@@ -22,51 +23,66 @@ class Admission:
         *,
         max_queue_size: int,
         max_queue_delay_s: float,
+        max_buffer_bytes: int,
         max_requests_per_key: int | None,
     ) -> None:
         self._lifecycle = lifecycle
         self._rate = rate
         self._max_queue_size = max_queue_size
         self._max_queue_delay_s = max_queue_delay_s
+        self._max_buffer_bytes = max_buffer_bytes
         self._max_requests_per_key = max_requests_per_key
         self._per_key: Counter[str] = Counter()
         self.in_flight = 0
+        self.buffered_bytes = 0
 
     @contextmanager
-    def admit(self, key: str | None) -> Iterator[None]:
-        """Hold a place while the request is answered.
+    def admit(self, key: str | None, upload_bytes: int) -> Iterator[None]:
+        """Hold a place for one image while its request is answered.
 
         ``key`` tells callers apart. Raises ``NotReady``, ``Draining``, ``QueueFull`` or ``TooManyRequests``; the last
         two say when to come back.
         """
         self._lifecycle.check_serving()
-        self._check_room()
+        self._check_bytes(upload_bytes)
         if key is not None and self._per_key[key] == self._max_requests_per_key:
             raise TooManyRequests(
                 f"This key has {self._max_requests_per_key} requests in flight already.", {"Retry-After": "1"}
             )
-        self.in_flight += 1
-        self._count(key, 1)
+        with self.room_for(1):
+            self.buffered_bytes += upload_bytes
+            self._count(key, 1)
+            try:
+                yield
+            finally:
+                self.buffered_bytes -= upload_bytes
+                self._count(key, -1)
+
+    @contextmanager
+    def room_for(self, images: int) -> Iterator[None]:
+        """Hold places for more images of a request that is admitted already. Raises ``QueueFull``."""
+        delay_s = self._expected_delay_s()
+        if self.in_flight + images > self._max_queue_size:
+            raise QueueFull(
+                f"{self.in_flight} of {self._max_queue_size} images are in flight.", self._come_back(delay_s)
+            )
+        if images and delay_s > self._max_queue_delay_s:
+            raise QueueFull(f"A new request would wait {delay_s:.1f} s.", self._come_back(delay_s))
+        self.in_flight += images
         try:
             yield
         finally:
-            self.in_flight -= 1
-            self._count(key, -1)
+            self.in_flight -= images
 
-    def _check_room(self) -> None:
-        delay_s = self._expected_delay_s()
-        if self.in_flight >= self._max_queue_size:
-            raise QueueFull(
-                f"{self.in_flight} requests are in flight, which is the limit.", self._come_back_in(delay_s)
-            )
-        if delay_s > self._max_queue_delay_s:
-            raise QueueFull(f"A new request would wait {delay_s:.1f} s.", self._come_back_in(delay_s))
+    def _check_bytes(self, upload_bytes: int) -> None:
+        if self.buffered_bytes + upload_bytes > self._max_buffer_bytes:
+            raise QueueFull("The uploads in flight fill the buffer.", self._come_back(self._expected_delay_s()))
 
     def _expected_delay_s(self) -> float:
         rate = self._rate()
         return self.in_flight / rate if rate else 0.0
 
-    def _come_back_in(self, delay_s: float) -> dict[str, str]:
+    def _come_back(self, delay_s: float) -> dict[str, str]:
         """When the measured rate will have worked the backlog down to half of what is allowed."""
         return {"Retry-After": str(max(1, math.ceil(delay_s - self._max_queue_delay_s / 2)))}
 

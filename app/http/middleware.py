@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import InternalError
 from app.http.context import RequestContext, begin
 from app.http.problems import problem_response
+from app.lifecycle import Lifecycle, State
 from app.metrics import Metrics
 
 logger = logging.getLogger("app.requests")
@@ -61,9 +62,10 @@ class RequestBody:
 class RequestMiddleware:
     """Pure ASGI, outermost of the application's own."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, max_upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, lifecycle: Lifecycle, max_upload_bytes: int) -> None:
         self._app = app
         self._metrics = metrics
+        self._lifecycle = lifecycle
         self._discard_bytes = DISCARD_UPLOADS * max_upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,7 +82,9 @@ class RequestMiddleware:
                 status = message["status"]
                 if status >= FIRST_ERROR_STATUS and not body.ended:
                     await body.discard(self._discard_bytes, DISCARD_S)
-                _add_headers(message, context, close=not body.ended)
+                # While leaving, every answer ends its connection: nobody sends a request into one that is being closed.
+                close = not body.ended or self._lifecycle.state in (State.LEAVING, State.DRAINING)
+                _add_headers(message, context, close=close)
             await send(message)
 
         try:

@@ -18,7 +18,7 @@ EXAMPLE_ID = "5f0c9e0a3f0b4b6f9c1e3c1d2a4b5c6d"
 def problem_response(error: ServiceError, context: RequestContext) -> Response:
     """The response for an error; also notes its code for the log and the metrics."""
     context.code = error.code
-    body = _problem(error, context.request_id).model_dump_json()
+    body = problem(error, context.request_id).model_dump_json()
     return Response(body, error.status, error.headers, MEDIA_TYPE)
 
 
@@ -40,7 +40,7 @@ def document(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
                 "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
             },
         )
-        example = _problem(error(error.title + "."), EXAMPLE_ID).model_dump()
+        example = problem(error(error.title + "."), EXAMPLE_ID).model_dump()
         response["content"][MEDIA_TYPE]["examples"][error.code] = {"summary": error.title, "value": example}
         if error.status == HTTPStatus.TOO_MANY_REQUESTS:
             response["headers"] = {
@@ -49,7 +49,7 @@ def document(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
     return responses
 
 
-def _problem(error: ServiceError, request_id: str) -> Problem:
+def problem(error: ServiceError, request_id: str) -> Problem:
     return Problem(
         type="about:blank",
         title=error.title,

@@ -1,5 +1,6 @@
 """The handlers: a few lines each."""
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response, Security
@@ -8,41 +9,41 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from app import errors
 from app.http import schemas
+from app.http.accept import PredictQuery, accepted
 from app.http.context import context_of
-from app.http.deadline import HEADER, deadline, seconds_allowed, while_connected
-from app.http.problems import document
+from app.http.deadline import HEADER
+from app.http.problems import document, problem
 from app.http.service import Service
-from app.http.upload import FIELD, read_upload
-from app.pipeline import choose_top_k
+from app.http.upload import FIELD
+from app.pipeline import Timing
 
 api = APIRouter()
 probes = APIRouter(tags=["probes"])
 
-BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [FIELD],
-                    "properties": {FIELD: {"type": "string", "format": "binary", "description": "The image."}},
-                }
-            },
-            "image/*": {"schema": {"type": "string", "format": "binary"}},
-            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-        },
-    },
-    "parameters": [
-        {
-            "name": HEADER,
-            "in": "header",
-            "required": False,
-            "description": "A shorter deadline than the service's own, in milliseconds.",
-            "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
-        }
-    ],
-}
+IMAGE = {"type": "string", "format": "binary", "description": "The image."}
+PREDICT_ERRORS = document(
+    errors.MissingFile, errors.MalformedRequest, errors.Unauthorized, errors.ModelNotFound, errors.UploadTimeout,
+    errors.PayloadTooLarge, errors.TooManyPixels, errors.UnsupportedMediaType, errors.UndecodableImage,
+    errors.InvalidParameter, errors.QueueFull, errors.TooManyRequests, errors.InternalError, errors.NotReady,
+    errors.Draining, errors.DeadlineExceeded,
+)  # fmt: skip
+
+
+def describe_body(field: dict[str, Any], **others: dict[str, Any]) -> dict[str, Any]:
+    """The parts of the OpenAPI document that FastAPI cannot see: handlers read bodies and one header themselves."""
+    form = {"type": "object", "required": [FIELD], "properties": {FIELD: field}}
+    return {
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}, **others}},
+        "parameters": [
+            {
+                "name": HEADER,
+                "in": "header",
+                "required": False,
+                "description": "A shorter deadline than the service's own, in milliseconds.",
+                "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+            }
+        ],
+    }
 
 
 def current_service(request: Request) -> Service:
@@ -58,6 +59,7 @@ def given_key(
 
 
 TheService = Annotated[Service, Depends(current_service)]
+TheQuery = Annotated[PredictQuery, Query()]
 GivenKey = Annotated[str | None, Depends(given_key)]
 
 
@@ -66,43 +68,53 @@ GivenKey = Annotated[str | None, Depends(given_key)]
     summary="Classify one image",
     tags=["predict"],
     response_model=schemas.PredictionResponse,
-    responses=document(
-        errors.MissingFile, errors.MalformedRequest, errors.Unauthorized, errors.ModelNotFound, errors.UploadTimeout,
-        errors.PayloadTooLarge, errors.TooManyPixels, errors.UnsupportedMediaType, errors.UndecodableImage,
-        errors.InvalidParameter, errors.QueueFull, errors.TooManyRequests, errors.InternalError, errors.NotReady,
-        errors.Draining, errors.DeadlineExceeded,
-    ),
-    openapi_extra=BODY,
-)  # fmt: skip
-async def predict(
-    request: Request,
-    service: TheService,
-    key: GivenKey,
-    model: Annotated[str | None, Query(description="A served model; default: the service's default model.")] = None,
-    top_k: Annotated[
-        int | None, Query(ge=1, description="How many classes; default: 5, or all if there are fewer.")
-    ] = None,
-) -> Response:
+    responses=PREDICT_ERRORS,
+    openapi_extra=describe_body(IMAGE, **{"image/*": {"schema": IMAGE}, "application/octet-stream": {"schema": IMAGE}}),
+)
+async def predict(request: Request, service: TheService, key: GivenKey, query: TheQuery) -> Response:
     """The most probable classes of an uploaded image, in English and Chinese.
 
     JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are understood, decided by content. Of anything animated the first
     frame counts. The classifier always answers with one of its classes: a low probability is its way to say that it
     does not know.
     """
-    context = context_of(request.scope)
-    caller = service.keys.check(key)
-    seconds = seconds_allowed(request.headers.get(HEADER), service.settings.request_timeout_s)
-    with service.admission.admit(caller):
-        served = service.pipeline.registry.get(model)
-        context.model = served.name
-        classes = choose_top_k(top_k, served)
-        async with deadline(seconds):
-            settings = service.settings
-            data = await read_upload(request, settings.max_upload_bytes, settings.upload_timeout_s)
-            async with while_connected(request.receive):
-                prediction = await service.pipeline.predict(data, served, classes, context.timing)
+    context, limits = context_of(request.scope), service.one_file
+    async with accepted(request, service, key, query, limits) as (model, top_k, (data,)):
+        limits.check_file(data)
+        prediction = await service.pipeline.predict(data, model, top_k, context.timing)
     context.batch_size = prediction.batch_size
     answer = schemas.prediction_response(context.request_id, prediction, context.timing)
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+@api.post(
+    "/predict/batch",
+    summary="Classify several images",
+    tags=["predict"],
+    response_model=schemas.BatchResponse,
+    responses=PREDICT_ERRORS,
+    openapi_extra=describe_body({"type": "array", "items": IMAGE, "description": "The images: this field, repeated."}),
+)
+async def predict_batch(request: Request, service: TheService, key: GivenKey, query: TheQuery) -> Response:
+    """As `POST /predict`, for several files in one request: one result or one problem per file, in order.
+
+    A file that cannot be answered harms none of the others; the request fails as a whole only for what concerns all of
+    it. Every image counts as one towards the service's limits.
+    """
+    context, limits = context_of(request.scope), service.many_files
+
+    async def result_or_problem(data: bytes) -> schemas.FileResult | schemas.Problem:
+        timing = Timing()
+        try:
+            limits.check_file(data)
+            return schemas.file_result(await service.pipeline.predict(data, model, top_k, timing), timing)
+        except errors.ServiceError as error:
+            return problem(error, context.request_id)
+
+    async with accepted(request, service, key, query, limits) as (model, top_k, files):
+        results = await asyncio.gather(*map(result_or_problem, files))
+    reference = schemas.model_ref(model)
+    answer = schemas.BatchResponse(request_id=context.request_id, model=reference, results=results)
     return Response(answer.model_dump_json(), media_type="application/json")
 
 

@@ -1,6 +1,6 @@
 """The wire types: what integrators see in the OpenAPI document."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -67,6 +67,35 @@ class PredictionResponse(_Wire):
     timing_ms: TimingMs
 
 
+class Problem(_Wire):
+    """An error (RFC 9457). `code` is stable and meant for programs; `detail` is meant for people."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["The image cannot be decoded"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["The JPEG image is truncated or corrupt."])
+    code: str = Field(examples=["undecodable_image"])
+    request_id: str = Field(examples=["5f0c9e0a3f0b4b6f9c1e3c1d2a4b5c6d"])
+
+
+class FileResult(_Wire):
+    """The answer to one of several files."""
+
+    status: Literal[200] = 200
+    predictions: list[Candidate]
+    image: ImageInfo
+    batch_size: int = Field(description="How many images shared the forward pass.", examples=[4])
+    timing_ms: TimingMs
+
+
+class BatchResponse(_Wire):
+    """One result or one problem per file, in the order of the files."""
+
+    request_id: str = Field(examples=["5f0c9e0a3f0b4b6f9c1e3c1d2a4b5c6d"])
+    model: ModelRef
+    results: list[FileResult | Problem]
+
+
 class WeightsInfo(_Wire):
     source: str = Field(examples=["torchvision:VGG16_Weights.IMAGENET1K_V1"])
     license: str | None = Field(examples=["BSD-3-Clause"])
@@ -114,17 +143,6 @@ class Ready(_Wire):
     fallback: bool = Field(description="See `ModelRef.fallback`.", examples=[False])
 
 
-class Problem(_Wire):
-    """An error (RFC 9457). `code` is stable and meant for programs; `detail` is meant for people."""
-
-    type: str = Field(examples=["about:blank"])
-    title: str = Field(examples=["The image cannot be decoded"])
-    status: int = Field(examples=[422])
-    detail: str = Field(examples=["The JPEG image is truncated or corrupt."])
-    code: str = Field(examples=["undecodable_image"])
-    request_id: str = Field(examples=["5f0c9e0a3f0b4b6f9c1e3c1d2a4b5c6d"])
-
-
 def model_ref(model: ServedModel) -> ModelRef:
     return ModelRef(**_reference(model))
 
@@ -149,6 +167,14 @@ def model_detail(model: ServedModel) -> ModelDetail:
 
 
 def prediction_response(request_id: str, prediction: Prediction, timing: Timing) -> PredictionResponse:
+    return PredictionResponse(request_id=request_id, model=model_ref(prediction.model), **_result(prediction, timing))
+
+
+def file_result(prediction: Prediction, timing: Timing) -> FileResult:
+    return FileResult(**_result(prediction, timing))
+
+
+def _result(prediction: Prediction, timing: Timing) -> dict[str, Any]:
     candidates = [
         Candidate(
             rank=rank,
@@ -160,17 +186,15 @@ def prediction_response(request_id: str, prediction: Prediction, timing: Timing)
         )
         for rank, (label, probability) in enumerate(prediction.ranked, start=1)
     ]
-    return PredictionResponse(
-        request_id=request_id,
-        model=model_ref(prediction.model),
-        predictions=candidates,
-        image=ImageInfo.model_validate(prediction.picture._asdict()),
-        batch_size=prediction.batch_size,
-        timing_ms=TimingMs(**timing.milliseconds()),
-    )
+    return {
+        "predictions": candidates,
+        "image": ImageInfo.model_validate(prediction.picture._asdict()),
+        "batch_size": prediction.batch_size,
+        "timing_ms": TimingMs(**timing.milliseconds()),
+    }
 
 
-def _reference(model: ServedModel) -> dict[str, object]:
+def _reference(model: ServedModel) -> dict[str, Any]:
     manifest = model.manifest
     return {
         "name": manifest.name,
@@ -180,7 +204,7 @@ def _reference(model: ServedModel) -> dict[str, object]:
     }
 
 
-def _description(model: ServedModel) -> dict[str, object]:
+def _description(model: ServedModel) -> dict[str, Any]:
     weights = model.manifest.weights
     return {
         "classes": len(model.labels),

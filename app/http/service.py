@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.http.admission import Admission
 from app.http.auth import KeyRing
+from app.http.upload import UploadLimits
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 from app.model.registry import ServedModel
@@ -20,5 +21,7 @@ class Service:
     pipeline: Pipeline
     admission: Admission
     keys: KeyRing
+    one_file: UploadLimits
+    many_files: UploadLimits
     load: Callable[[str], Awaitable[ServedModel]]
     """Load a model by name and serve it. Raises ``ModelNotFound`` or ``NotReady``."""

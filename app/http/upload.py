@@ -1,16 +1,17 @@
-"""Read an upload into memory: counted while it streams, never spooled to disk."""
+"""Read uploads into memory: counted while they stream, never spooled to disk."""
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 
-from fastapi import Request
 from python_multipart.multipart import parse_options_header
+from starlette.requests import Request
 
 from app.errors import MissingFile, PayloadTooLarge, UnsupportedMediaType, UploadTimeout
 from app.http.multipart import read_files
 
 FIELD = "file"
-# Room for boundaries, part headers and a few small fields around the file itself.
+# Room for boundaries, part headers and a few small fields around the files themselves.
 FRAMING_BYTES = 64 * 1024
 HOW_TO_SEND = (
     f"Send multipart/form-data with a field named {FIELD!r}, or the image's bytes as an image/* or "
@@ -18,58 +19,73 @@ HOW_TO_SEND = (
 )
 
 
-async def read_upload(request: Request, max_bytes: int, timeout_s: float) -> bytes:
-    """The bytes of the uploaded image.
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """What one request may send."""
+
+    max_file_bytes: int
+    max_files: int
+    timeout_s: float
+
+    @property
+    def max_body_bytes(self) -> int:
+        return self.max_files * self.max_file_bytes + FRAMING_BYTES
+
+    def expected_bytes(self, request: Request) -> int:
+        """What to reserve for a body before it is read: its announced length, or the most that is allowed.
+
+        Raises ``PayloadTooLarge`` when more is announced than may be sent.
+        """
+        announced = request.headers.get("content-length", "")
+        if not announced.isdigit():
+            return self.max_body_bytes
+        if int(announced) > self.max_body_bytes:
+            raise self.too_large()
+        return int(announced)
+
+    def too_large(self) -> PayloadTooLarge:
+        files = f", and a request at most {self.max_files} files" if self.max_files > 1 else ""
+        return PayloadTooLarge(f"An image may have at most {self.max_file_bytes / 2**20:g} MiB{files}.")
+
+    def check_file(self, data: bytes) -> None:
+        """Raises ``MissingFile`` for an empty file and ``PayloadTooLarge`` for one over the limit."""
+        if not data:
+            raise MissingFile("The uploaded file is empty.")
+        if len(data) > self.max_file_bytes:
+            raise self.too_large()
+
+
+async def read_uploads(request: Request, limits: UploadLimits) -> list[bytes]:
+    """The bytes of the uploaded images, in order, at least one; each is still to be checked by ``check_file``.
 
     Raises ``MissingFile``, ``MalformedRequest``, ``UnsupportedMediaType`` (of the body, not of the image),
-    ``PayloadTooLarge`` as soon as the size is known or reached, and ``UploadTimeout``.
+    ``PayloadTooLarge`` as soon as the body's size is reached, and ``UploadTimeout``.
     """
     content_type, _ = parse_options_header(request.headers.get("content-type"))
+    is_form = content_type == b"multipart/form-data"
+    if not is_form and content_type != b"application/octet-stream" and not content_type.startswith(b"image/"):
+        raise UnsupportedMediaType(f"The request's content type is not one that carries an image. {HOW_TO_SEND}")
     try:
-        async with asyncio.timeout(timeout_s) as timeout:
-            if content_type == b"multipart/form-data":
-                return await _read_multipart(request, max_bytes)
-            if content_type == b"application/octet-stream" or content_type.startswith(b"image/"):
-                return await _read_raw(request, max_bytes)
+        async with asyncio.timeout(limits.timeout_s) as timeout:
+            if is_form:
+                stream = _limited(request, limits)
+                files = await read_files(request.headers["content-type"], stream, FIELD, limits.max_files)
+            else:
+                files = [b"".join([chunk async for chunk in _limited(request, limits)])]
     except TimeoutError as error:
         if timeout.expired():
-            raise UploadTimeout(f"The body did not arrive within {timeout_s:g} s.") from error
+            raise UploadTimeout(f"The body did not arrive within {limits.timeout_s:g} s.") from error
         raise
-    raise UnsupportedMediaType(f"The request's content type is not one that carries an image. {HOW_TO_SEND}")
-
-
-async def _read_raw(request: Request, max_bytes: int) -> bytes:
-    data = b"".join([chunk async for chunk in _limited(request, max_bytes, max_bytes)])
-    if not data:
-        raise MissingFile(f"The body is empty. {HOW_TO_SEND}")
-    return data
-
-
-async def _read_multipart(request: Request, max_bytes: int) -> bytes:
-    stream = _limited(request, max_bytes + FRAMING_BYTES, max_bytes)
-    files = await read_files(request.headers["content-type"], stream, FIELD, max_files=1)
     if not files:
         raise MissingFile(f"There is no file in a field named {FIELD!r}. {HOW_TO_SEND}")
-    (data,) = files
-    if not data:
-        raise MissingFile("The uploaded file is empty.")
-    if len(data) > max_bytes:
-        raise _too_large(max_bytes)
-    return data
+    return files
 
 
-async def _limited(request: Request, max_body_bytes: int, max_bytes: int) -> AsyncGenerator[bytes, None]:
-    """The body's chunks. Refuses at once a length that is announced too large, and counts the rest."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > max_body_bytes:
-        raise _too_large(max_bytes)
+async def _limited(request: Request, limits: UploadLimits) -> AsyncGenerator[bytes, None]:
+    """The body's chunks, counted."""
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
-        if received > max_body_bytes:
-            raise _too_large(max_bytes)
+        if received > limits.max_body_bytes:
+            raise limits.too_large()
         yield chunk
-
-
-def _too_large(max_bytes: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"An upload may have at most {max_bytes / 2**20:g} MiB.")

@@ -64,18 +64,13 @@ def decode(data: bytes, max_pixels: int) -> Decoded:
     with _guarded(name):
         # Opening reads the header only; the pixels come with load(), inside the same guard.
         image = Image.open(io.BytesIO(data), formats=PLUGINS[name])
-    with image:
-        _check_size(image.size, max_pixels)
-        with _guarded(name):
-            image.load()
-            return Decoded(to_srgb(_upright(image, name)), name)
-
-
-def _upright(image: Image.Image, name: str) -> Image.Image:
-    """Apply EXIF orientation. HEIF and AVIF carry it in the container and their decoders have applied it already."""
-    if name in ("HEIF", "AVIF"):
-        return image
-    return ImageOps.exif_transpose(image)
+    _check_size(image.size, max_pixels)
+    with _guarded(name):
+        image.load()
+        # HEIF and AVIF carry their orientation in the container; the decoders have applied it already.
+        if name not in ("HEIF", "AVIF"):
+            ImageOps.exif_transpose(image, in_place=True)
+        return Decoded(to_srgb(image), name)
 
 
 def _check_size(size: tuple[int, int] | None, max_pixels: int) -> None:

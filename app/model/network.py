@@ -10,7 +10,7 @@ import torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from app.errors import ModelError
+from app.errors import BatchTooLarge, ModelError
 from app.model.manifest import Manifest, Preprocessing
 from app.model.registry import Pixels
 
@@ -113,10 +113,17 @@ class TorchNetwork:
 
     @torch.inference_mode()
     def top_k(self, pixels: Pixels, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """See ``registry.Network``. Raises ``ArithmeticError`` when the network answers with something not finite."""
-        probabilities = torch.softmax(self.logits(pixels) / self.temperature, dim=1)
-        values, indices = torch.topk(probabilities, k, dim=1)
-        values, indices = values.cpu(), indices.cpu()
+        """See ``registry.Network``.
+
+        Raises ``BatchTooLarge`` when the device's memory is full, and ``ArithmeticError`` when the network answers with
+        something that is not finite.
+        """
+        try:
+            probabilities = torch.softmax(self.logits(pixels) / self.temperature, dim=1)
+            values, indices = (tensor.cpu() for tensor in torch.topk(probabilities, k, dim=1))
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise BatchTooLarge(str(error)) from error
         if not torch.isfinite(values).all():
             raise ArithmeticError("the network's answer is not finite")
         return indices.numpy(), values.numpy()
@@ -185,7 +192,7 @@ def best_batch_size(network: TorchNetwork, crop: int, sizes: Sequence[int]) -> t
     Sizes are tried in order until one does not fit the device's memory.
     """
     speeds: dict[int, float] = {}
-    with contextlib.suppress(torch.OutOfMemoryError):
+    with contextlib.suppress(BatchTooLarge):
         for size in sizes:
             speeds[size] = size / seconds_per_batch(network, crop, size)
     if not speeds:

@@ -79,6 +79,13 @@ class Registry:
         return [self._models[name] for name in sorted(self._models)]
 
 
+def check(model: ServedModel) -> None:
+    """One plain gray image through the network: raises what the network raises when it is beyond use."""
+    preprocessing = model.manifest.preprocessing
+    gray = np.full((preprocessing.crop, preprocessing.crop, 3), 127, dtype=np.uint8)
+    run(model, [Item(gray, 1)])
+
+
 def run(model: ServedModel, items: Sequence[Item]) -> list[list[Candidate]]:
     """Answer a batch with one forward pass: for each item, its most probable classes, most probable first."""
     most = max(item.top_k for item in items)

@@ -209,6 +209,23 @@ def test_a_wait_longer_than_promised_is_refused_at_once() -> None:
         check_problem(detail, 429, "queue_full")
 
 
+def test_the_uploads_in_flight_are_bounded_in_bytes(network: DummyNetwork) -> None:
+    network.gate.clear()
+    large = RED + bytes(400_000)
+    with running(dummy_model(network), max_buffer_mb=1) as service, ThreadPoolExecutor(4) as pool:
+        accepted = [pool.submit(service.predict, large) for _ in range(2)]
+        wait_until(lambda: service.service.admission.in_flight == 2)
+        assert 800_000 < service.service.admission.buffered_bytes < 2**20
+        refused = service.predict(large)
+        check_problem(refused, 429, "queue_full")
+        assert int(refused.headers["retry-after"]) >= 1
+        small = pool.submit(service.predict, RED)
+        wait_until(lambda: service.service.admission.in_flight == 3)
+        network.gate.set()
+        assert [future.result().status_code for future in (*accepted, small)] == [200, 200, 200]
+        assert service.service.admission.buffered_bytes == 0
+
+
 # How long
 
 
@@ -313,6 +330,22 @@ def test_a_dead_batch_loop_is_not_ready_and_stops_the_server(
         check_problem(service.predict(RED), 500, "internal")
         wait_until(lambda: not _listens(service.url))
         assert service.service.lifecycle.state is State.FAILED
+
+
+def test_a_network_beyond_use_is_not_ready_and_stops_the_server(network: DummyNetwork) -> None:
+    with running(dummy_model(network)) as service:
+        network.broken = True
+        check_problem(service.predict(RED), 500, "internal")
+        wait_until(lambda: not _listens(service.url))
+        assert service.service.lifecycle.state is State.FAILED
+
+
+def test_a_forward_pass_that_never_ends_stops_the_server(network: DummyNetwork) -> None:
+    with running(dummy_model(network), forward_timeout_s=0.3) as service, ThreadPoolExecutor(1) as pool:
+        network.gate.clear()
+        pool.submit(service.predict, RED)
+        wait_until(lambda: service.service.lifecycle.state is State.FAILED)
+        network.gate.set()
 
 
 def _listens(url: str) -> bool:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.http.schemas import PredictionResponse
+from app.http.schemas import BatchResponse, PredictionResponse
 from app.model.registry import ServedModel
-from tests.dummy import DummyNetwork, dummy_model, expected_class
+from tests.dummy import POISON_BLUE, DummyNetwork, dummy_model, expected_class
 from tests.pictures import encode, photograph, plain, png
 from tests.running import RunningService, running
 
@@ -197,6 +197,42 @@ def test_the_root_leads_to_the_docs(service: RunningService) -> None:
     response = service.client.get("/", follow_redirects=True)
     assert response.url.path == "/docs"
     assert "swagger-ui" in response.text
+
+
+# Several files in one request
+
+
+def post_batch(service: RunningService, *files: bytes, **params: int) -> httpx.Response:
+    parts = [("file", (f"{number}.png", data)) for number, data in enumerate(files)]
+    return service.client.post("/predict/batch", files=parts, params=params)
+
+
+def test_a_batch_gets_one_result_or_one_problem_per_file_in_order(service: RunningService) -> None:
+    truncated = encode(photograph(), "JPEG")[:2000]
+    poison = png((5, 5, POISON_BLUE))
+    response = post_batch(
+        service, png((9, 0, 0)), b"text", png((8, 1, 0)), truncated, b"", poison, png((7, 2, 0)), top_k=2
+    )
+    assert response.status_code == 200
+    body = response.json()
+    assert body["model"]["name"] == "vgg16"
+    assert [result.get("code", result["status"]) for result in body["results"]] == [
+        200, "unsupported_media_type", 200, "undecodable_image", "missing_file", "internal", 200,
+    ]  # fmt: skip
+    good = [result for result in body["results"] if result["status"] == 200]
+    assert [result["predictions"][0]["class_index"] for result in good] == [9, 8 + 256, 7 + 512]
+    assert all(len(result["predictions"]) == 2 for result in good)
+    assert BatchResponse.model_validate(body)
+
+
+def test_a_batch_has_limits() -> None:
+    with running(dummy_model(DummyNetwork()), max_files=3, max_queue_size=2, max_upload_mb=0.01) as service:
+        assert post_batch(service, *[RED] * 4).json()["code"] == "malformed_request"
+        assert post_batch(service, *[RED] * 3).json()["code"] == "queue_full"  # every image counts
+        assert post_batch(service, *[RED] * 2).status_code == 200
+        assert post_batch(service, bytes(20_000), RED).json()["results"][0]["code"] == "payload_too_large"
+        assert post_batch(service, bytes(200_000)).json()["code"] == "payload_too_large"
+        assert service.service.admission.in_flight == 0
 
 
 # The real network
