@@ -1,94 +1,103 @@
 #!/usr/bin/env python
-"""Measure the service over HTTP beside the bare network, in one run: machines are shared and noisy, ratios hold.
+"""Measure the service over HTTP, in one run with what it is compared to: machines are shared and noisy, ratios hold.
 
-    scripts/benchmark.py --model vgg16 --images FOLDER
+    scripts/benchmark.py network --model vgg16       real arithmetic: the service beside the bare network's loop
+    scripts/benchmark.py service                     a simulated network: what the service itself costs
+    scripts/benchmark.py service --against litserve  the same, beside another server with the same network
+    scripts/benchmark.py overload                    three times more requests than the network can answer
 
-Starts `python -m app` itself with the settings of the environment, then, in interleaved rounds, runs the bare network's
-loop in this process (batches of one and of the best size, pixels ready in memory) and drives the service with a number
-of connections, each sending the next upload when it has its answer. Prints medians over the rounds.
+Starts the servers itself, with the settings of the environment. Every answer is checked. Needs the extras `dev` and
+`benchmark` (scripts/install --extras embedded,dev,benchmark).
 """
 
 import argparse
 import asyncio
-import io
 import itertools
 import os
-import socket
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
 import numpy as np
 
 from app.image.decode import decode
 from app.image.preprocess import preprocess
 from app.model.load import load_model
 from app.model.registry import Pixels, ServedModel
-from app.settings import CHECKOUT, Settings, read_settings
+from app.settings import read_settings
+from scripts.benchmarking.client import Outcome, closed_loop, open_loop
+from scripts.benchmarking.servers import SIMULATED, RunningServer, start_service, start_simulated
+from scripts.benchmarking.simulated import FIXED_MS, PER_IMAGE_MS, SimulatedNetwork
+from scripts.benchmarking.uploads import Upload, plain_loop, read_jpegs, with_answers
 
-
-class Load(NamedTuple):
-    """What a number of connections got out of the service."""
-
-    images_per_s: float
-    p50_ms: float
-    p99_ms: float
-    failed: int
-    mean_batch: float
+MEASURE_ALL = {"VGG_MAX_QUEUE_DELAY_S": "600", "VGG_REQUEST_TIMEOUT_S": "600"}  # what it can do, not what it refuses
+OVERLOAD_FIXED_MS, OVERLOAD_PER_IMAGE_MS = 20.0, 5.0
 
 
 def main() -> None:
     arguments = parse_arguments()
-    os.environ["VGG_MODEL"] = arguments.model
-    os.environ.setdefault("VGG_MODELS", arguments.model)
-    os.environ.setdefault("VGG_MAX_QUEUE_DELAY_S", "600")  # measure what it can do, not what it refuses
-    settings = read_settings()
-    uploads = read_uploads(arguments.images)
-    print(f"{len(uploads)} images, {sum(map(len, uploads)) / len(uploads) / 1000:.0f} kB on average")
-    model = load_model(arguments.model, settings)
-    pictures = [decode(data, settings.max_pixels).image for data in uploads]
-    pixels = np.stack([preprocess(picture, model.manifest.preprocessing) for picture in pictures])
-    bare: dict[int, list[float]] = {size: [] for size in sorted({1, model.max_batch_size})}
-    served: dict[int, list[Load]] = {connections: [] for connections in arguments.connections}
-    with running_service(settings) as (url, process, ready_s):
-        print(f"ready after {ready_s:.1f} s; {memory(process.pid)}")
-        for _ in range(arguments.rounds):
-            for size, speeds in bare.items():
-                speeds.append(bare_loop(model, pixels, size, arguments.seconds))
-            for connections, loads in served.items():
-                loads.append(asyncio.run(closed_loop(url, uploads, connections, arguments.seconds)))
-        print(f"after the load: {memory(process.pid)}")
-    report(bare, served)
+    jpegs = read_jpegs(arguments.images)
+    kilobytes = sum(map(len, jpegs)) / len(jpegs) / 1000
+    print(f"{len(jpegs)} photographs, {kilobytes:.0f} kB on average, {os.cpu_count()} cores")
+    arguments.measure(arguments, jpegs)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="vgg16", help="a prepared model (%(default)s)")
-    parser.add_argument("--images", type=Path, help="a folder of photographs (default: two that scikit-image ships)")
-    parser.add_argument("--connections", type=int, nargs="+", default=[1, 16], help="(%(default)s)")
-    parser.add_argument("--seconds", type=float, default=10, help="of each measurement (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds; medians are printed (%(default)s)")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--images", type=Path, help="a folder of JPEGs (default: parts of what scikit-image ships)")
+    common.add_argument("--seconds", type=float, default=8, help="of each measurement (%(default)s)")
+    common.add_argument("--rounds", type=int, default=3, help="interleaved rounds; medians are printed (%(default)s)")
+    commands = parser.add_subparsers(required=True, metavar="network | service | overload")
+    network = commands.add_parser("network", parents=[common], help="the service beside the bare network")
+    network.add_argument("--model", default="vgg16", help="a prepared model (%(default)s)")
+    network.add_argument("--connections", type=int, nargs="+", default=[1, 8, 16], help="(%(default)s)")
+    network.set_defaults(measure=measure_network)
+    service = commands.add_parser("service", parents=[common], help="what the service itself costs")
+    service.add_argument("--against", choices=sorted(set(SIMULATED) - {"ours"}), nargs="*", default=[])
+    service.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64], help="(%(default)s)")
+    service.set_defaults(measure=measure_service)
+    overload = commands.add_parser("overload", parents=[common], help="open loop, three times the capacity")
+    overload.add_argument("--deadline", type=float, default=5, help="of each request, in seconds (%(default)s)")
+    overload.set_defaults(measure=measure_overload, seconds=60)
     return parser.parse_args()
 
 
-def read_uploads(folder: Path | None) -> list[bytes]:
-    if folder is not None:
-        return [path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix.lower() in (".jpg", ".jpeg")]
-    from PIL import Image  # noqa: PLC0415 - a development dependency, for this default only
-    from skimage import data  # noqa: PLC0415
+# Real arithmetic
 
-    uploads = []
-    for name in ("chelsea", "coffee"):
-        buffer = io.BytesIO()
-        Image.fromarray(getattr(data, name)()).resize((500, 375)).save(buffer, "JPEG", quality=95)
-        uploads.append(buffer.getvalue())
-    return uploads
+
+def measure_network(arguments: argparse.Namespace, jpegs: list[bytes]) -> None:
+    """The service's images per second over the bare network's, whose loop runs in this process between the loads."""
+    os.environ |= {"VGG_MODEL": arguments.model, "VGG_MODELS": arguments.model}
+    settings = read_settings()
+    model = load_model(arguments.model, settings)
+    pictures = [decode(data, settings.max_pixels).image for data in jpegs]
+    pixels = np.stack([preprocess(picture, model.manifest.preprocessing) for picture in pictures])
+    uploads = [Upload(jpeg, top_class(model, picture)) for jpeg, picture in zip(jpegs, pixels, strict=True)]
+    sizes = sorted({1, model.max_batch_size})
+    bare: dict[int, list[float]] = {size: [] for size in sizes}
+    served: dict[int, list[Outcome]] = {connections: [] for connections in arguments.connections}
+    with start_service(**MEASURE_ALL) as server:
+        print(f"ready after {server.ready_s:.1f} s; {describe_memory(server)}")
+        for _ in range(arguments.rounds):
+            for size in sizes:
+                bare[size].append(bare_loop(model, pixels, size, arguments.seconds))
+            for connections in arguments.connections:
+                outcome = asyncio.run(closed_loop(server.port, uploads, connections, arguments.seconds))
+                served[connections].append(outcome)
+        print(f"after the load: {describe_memory(server)}")
+    for size, speeds in bare.items():
+        print(f"bare network, batches of {size}: {statistics.median(speeds):.2f} images/s")
+    best = [max(speeds) for speeds in zip(*bare.values(), strict=True)]
+    for connections, outcomes in served.items():
+        ratio = statistics.median(o.per_second / b for o, b in zip(outcomes, best, strict=True))
+        print(f"service, {connections} connections: {ratio:.2f} of the bare network; {describe(outcomes)}")
+
+
+def top_class(model: ServedModel, pixels: Pixels) -> int:
+    indices, _ = model.network.top_k(pixels[None], 1)
+    return int(indices[0, 0])
 
 
 def bare_loop(model: ServedModel, pixels: Pixels, size: int, seconds: float) -> float:
@@ -101,90 +110,90 @@ def bare_loop(model: ServedModel, pixels: Pixels, size: int, seconds: float) -> 
     return images / (time.perf_counter() - began)
 
 
-async def closed_loop(url: str, uploads: list[bytes], connections: int, seconds: float) -> Load:
-    """Each connection sends the next upload as soon as it has its answer."""
-    latencies: list[float] = []
-    batches: list[int] = []
-    failed = 0
-    queue = itertools.cycle(uploads)
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    async with httpx.AsyncClient(base_url=url, timeout=300, limits=limits) as client:
-        began = time.perf_counter()
-
-        async def connection() -> None:
-            nonlocal failed
-            while time.perf_counter() - began < seconds:
-                sent = time.perf_counter()
-                response = await client.post("/predict", files={"file": ("x.jpg", next(queue))})
-                if response.status_code == httpx.codes.OK:
-                    latencies.append(time.perf_counter() - sent)
-                    batches.append(response.json()["batch_size"])
-                else:
-                    failed += 1
-
-        await asyncio.gather(*(connection() for _ in range(connections)))
-        elapsed = time.perf_counter() - began
-    ordered = sorted(latencies) or [float("nan")]
-    return Load(
-        len(latencies) / elapsed,
-        1000 * statistics.median(ordered),
-        1000 * ordered[int(0.99 * (len(ordered) - 1))],
-        failed,
-        statistics.mean(batches) if batches else 0,
-    )
+# A simulated network
 
 
-@contextmanager
-def running_service(settings: Settings) -> Iterator[tuple[str, "subprocess.Popen[bytes]", float]]:
-    """The service as a process of its own: its address, the process, and the seconds it took to be ready."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    environment = os.environ | {"VGG_PORT": str(port), "VGG_LOG_LEVEL": "warning", "VGG_DRAIN_DELAY_S": "0"}
-    began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "app"], cwd=CHECKOUT, env=environment)
-    try:
-        while not is_ready(url):
-            if process.poll() is not None:
-                sys.exit("The service did not start; its last words are above.")
-            time.sleep(0.05)
-        yield url, process, time.perf_counter() - began
-    finally:
-        process.terminate()
-        process.wait(settings.drain_timeout_s + 10)
+class Case(NamedTuple):
+    """One measurement of one server."""
+
+    server: str
+    connections: int
+    raw: bool
 
 
-def is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz").status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
-
-
-def memory(pid: int) -> str:
-    """Resident memory of a process, where the system tells: in all, and without the pages of mapped files."""
-    path = Path(f"/proc/{pid}/smaps_rollup")
-    if not path.exists():
-        return "memory: not known on this system"
-    lines = [line.split() for line in path.read_text().splitlines()[1:]]
-    kib = {line[0].rstrip(":"): int(line[1]) for line in lines}
-    return f"resident {kib['Rss'] // 1024} MiB, of it {kib['Anonymous'] // 1024} MiB not shared with files"
-
-
-def report(bare: dict[int, list[float]], served: dict[int, list[Load]]) -> None:
-    medians = {size: statistics.median(speeds) for size, speeds in bare.items()}
-    best = max(medians, key=lambda size: medians[size])
-    for size, speed in medians.items():
-        print(f"bare network, batches of {size}: {speed:.2f} images/s")
-    for connections, loads in served.items():
-        ratio = statistics.median(load.images_per_s / speed for load, speed in zip(loads, bare[best], strict=True))
-        middle = sorted(loads)[len(loads) // 2]
+def measure_service(arguments: argparse.Namespace, jpegs: list[bytes]) -> None:
+    """Throughput and CPU per image over the plain loop's; all servers take turns with it, round by round."""
+    uploads = with_answers(jpegs, SimulatedNetwork())
+    names = ["ours", *arguments.against]
+    cases = [Case(name, connections, raw=False) for name in names for connections in arguments.connections]
+    cases += [Case("ours", connections, raw=True) for connections in arguments.connections]
+    outcomes: dict[Case, list[Outcome]] = {case: [] for case in cases}
+    cpu: dict[Case, list[float]] = {case: [] for case in cases}
+    plain: list[float] = []
+    for _ in range(arguments.rounds):
+        for name in names:
+            plain.append(plain_loop([upload.jpeg for upload in uploads], 3))
+            with start_simulated(name, FIXED_MS, PER_IMAGE_MS, VGG_MAX_BATCH_SIZE="16", **MEASURE_ALL) as server:
+                asyncio.run(closed_loop(server.port, uploads, 16, 2))
+                for case in (case for case in cases if case.server == name):
+                    before = server.cpu_s()
+                    outcome = asyncio.run(
+                        closed_loop(server.port, uploads, case.connections, arguments.seconds, raw=case.raw)
+                    )
+                    outcomes[case].append(outcome)
+                    cpu[case].append((server.cpu_s() - before) / max(1, len(outcome.latencies)))
+    base = statistics.median(plain)
+    print(f"plain loop: {1000 * base:.2f} ms of CPU per image, {1 / base:.0f} images/s on a core")
+    for case in cases:
+        cost = statistics.median(cpu[case])
+        speed = statistics.median(outcome.per_second for outcome in outcomes[case])
         print(
-            f"service, {connections} connections: {middle.images_per_s:.2f} images/s, {ratio:.2f} of the bare network; "
-            f"p50 {middle.p50_ms:.0f} ms, p99 {middle.p99_ms:.0f} ms, mean batch {middle.mean_batch:.1f}, "
-            f"{sum(load.failed for load in loads)} failed"
+            f"{case.server}, {case.connections} connections, {'raw' if case.raw else 'multipart'}: "
+            f"{speed * base:.2f} x the plain loop's images/s, {cost / base:.2f} x its CPU ({1000 * cost:.2f} ms); "
+            f"{describe(outcomes[case])}"
         )
+
+
+# Overload
+
+
+def measure_overload(arguments: argparse.Namespace, jpegs: list[bytes]) -> None:
+    """Goodput under three times the capacity, then how fast normal traffic is back."""
+    uploads = with_answers(jpegs, SimulatedNetwork())
+    capacity = 16 / (OVERLOAD_FIXED_MS + OVERLOAD_PER_IMAGE_MS * 16) * 1000
+    with start_simulated("ours", OVERLOAD_FIXED_MS, OVERLOAD_PER_IMAGE_MS, VGG_MAX_BATCH_SIZE="16") as server:
+        asyncio.run(closed_loop(server.port, uploads, 16, 3))
+        before = server.resident_mib()
+        normal = asyncio.run(open_loop(server.port, uploads, 0.3 * capacity, 5, arguments.deadline))
+        loaded = asyncio.run(open_loop(server.port, uploads, 3 * capacity, arguments.seconds, arguments.deadline))
+        after = server.resident_mib()
+        recovered = asyncio.run(open_loop(server.port, uploads, 0.3 * capacity, 2, arguments.deadline))
+        settled = asyncio.run(open_loop(server.port, uploads, 0.3 * capacity, 5, arguments.deadline))
+    print(f"the network's capacity: {capacity:.0f} images/s, in batches of 16")
+    goodput = loaded.per_second / capacity
+    print(f"3 x overload for {arguments.seconds:g} s: goodput {goodput:.2f} of capacity; {describe([loaded])}")
+    for name, outcome in (("before", normal), ("in the 2 s after", recovered), ("then", settled)):
+        print(f"0.3 x capacity, {name}: {describe([outcome])}")
+    print(f"resident memory: {before:.0f} MiB before, {after:.0f} MiB after ({after / before - 1:+.0%})")
+
+
+def describe(outcomes: list[Outcome]) -> str:
+    middle = sorted(outcomes, key=lambda outcome: outcome.per_second)[len(outcomes) // 2]
+    parts = [
+        f"{middle.per_second:.1f} images/s",
+        f"p50 {middle.percentile_ms(50):.1f} ms, p99 {middle.percentile_ms(99):.1f} ms",
+    ]
+    if middle.batch_sizes:
+        added = statistics.median(middle.server_added)
+        parts.append(f"mean batch {middle.mean_batch:.1f}, {added:.2f} ms beside decode, preprocess and forward")
+    statuses = sum((outcome.statuses for outcome in outcomes), start=outcomes[0].statuses.__class__())
+    parts.append(", ".join(f"{count} x {status}" for status, count in sorted(statuses.items())))
+    wrong = sum(outcome.wrong for outcome in outcomes)
+    return "; ".join(parts) + (f"; {wrong} WRONG ANSWERS" if wrong else "")
+
+
+def describe_memory(server: RunningServer) -> str:
+    return f"resident {server.resident_mib():.0f} MiB, of it {server.private_mib():.0f} MiB not shared with files"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,42 @@
+"""A network whose time is known and whose answer depends on the pixels, so that the service's own cost shows."""
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.model.registry import Pixels
+
+CLASSES = 1000
+STEP = 16
+FIXED_MS, PER_IMAGE_MS = 4.0, 0.35
+
+
+class SimulatedNetwork:
+    """Sleeps ``fixed_ms + per_image_ms * n`` for a batch of n, with the GIL released, then answers.
+
+    The logits are a fixed random projection of a coarse view of the picture: another picture, another answer, and an
+    answer that went to the wrong caller is noticed.
+    """
+
+    def __init__(self, fixed_ms: float = FIXED_MS, per_image_ms: float = PER_IMAGE_MS, crop: int = 224) -> None:
+        self.fixed_ms = fixed_ms
+        self.per_image_ms = per_image_ms
+        features = (crop // STEP) ** 2 * 3
+        self._projection = np.random.default_rng(0).standard_normal((features, CLASSES)).astype(np.float32)
+
+    def logits(self, pixels: Pixels) -> NDArray[np.float32]:
+        """uint8 (N, height, width, 3) -> (N, classes), without any delay."""
+        coarse = pixels[:, STEP // 2 :: STEP, STEP // 2 :: STEP].reshape(len(pixels), -1).astype(np.float32) / 255
+        coarse -= coarse.mean(axis=1, keepdims=True)
+        logits: NDArray[np.float32] = np.matmul(coarse, self._projection, dtype=np.float32)
+        return logits
+
+    def top_k(self, pixels: Pixels, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """See ``registry.Network``."""
+        time.sleep((self.fixed_ms + self.per_image_ms * len(pixels)) / 1000)
+        logits = self.logits(pixels)
+        best = np.argsort(-logits, axis=1)[:, :k]
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities = powers / powers.sum(axis=1, keepdims=True)
+        return best.astype(np.int64), np.take_along_axis(probabilities, best, axis=1)
