@@ -19,6 +19,7 @@ from app.http.service import Service
 from app.lifecycle import State
 from app.listener import explain, listen
 from app.main import create_app
+from app.protocol import CarefulProtocol
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ def run(app: FastAPI, listener: socket.socket) -> int:
     """Serve an application on a bound socket; the process's exit status."""
     service: Service = app.state.service
     config = uvicorn.Config(
-        app, http="httptools", ws="none", log_config=None, access_log=False, server_header=False,
+        app, http=CarefulProtocol, ws="none", log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=CLOSING_S,
     )  # fmt: skip
     Server(config, service).run(sockets=[listener])

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         30, description="Deadline of a whole request; `X-Request-Timeout-Ms` less."
     )
     forward_timeout_s: PositiveFloat = Field(60, description="A forward pass that takes longer ends the process.")
-    upload_timeout_s: PositiveFloat = Field(30, description="Time for the body to arrive; longer: 408.")
+    upload_timeout_s: PositiveFloat = Field(20, description="Time for the body to arrive; longer: 408.")
     max_upload_mb: PositiveFloat = Field(32, description="Largest upload, in MiB.")
     max_buffer_mb: PositiveFloat = Field(1024, description="All uploads in flight together, in MiB; more: 429.")
     max_files: PositiveInt = Field(16, description="Files in one `POST /predict/batch`.")

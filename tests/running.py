@@ -19,6 +19,7 @@ from app.listener import listen
 from app.main import Loader, create_app
 from app.model.registry import ServedModel
 from app.model.selection import Selection
+from app.protocol import CarefulProtocol
 from app.server import Server
 from app.settings import Settings
 
@@ -56,7 +57,7 @@ def running(
     configured = settings(**changes)
     app = create_app(configured, load or constant_loader(*models), Selection(tuple(model.name for model in models)))
     listener = listen(configured.host, configured.port)
-    config = uvicorn.Config(app, http="httptools", ws="none", log_config=None, access_log=False)
+    config = uvicorn.Config(app, http=CarefulProtocol, ws="none", log_config=None, access_log=False)
     server = Server(config, app.state.service)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

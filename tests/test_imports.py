@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "settings": set(),
     "logs": set(),
     "listener": set(),
+    "protocol": {"errors"},
     "metrics": set(),
     "lifecycle": {"errors"},
     "batcher": {"errors"},
@@ -23,7 +24,7 @@ MAY_IMPORT = {
     "pipeline": {"image", "batcher", "errors", "metrics", "model.labels", "model.registry"},
     "http": {"pipeline", "errors", "lifecycle", "metrics", "settings", "model.registry", "model.manifest"},
     "main": {"http", "pipeline", "batcher", "errors", "lifecycle", "metrics", "model", "settings", "__version__"},
-    "server": {"main", "http.service", "errors", "lifecycle", "listener", "settings"},
+    "server": {"main", "http.service", "errors", "lifecycle", "listener", "protocol", "settings"},
     "__main__": {"server", "logs", "settings"},
     "__init__": set(),
 }

@@ -38,12 +38,13 @@ async def accepted(
     """
     caller = service.keys.check(key)
     seconds = seconds_allowed(request.headers.get(HEADER), service.settings.request_timeout_s)
-    with service.admission.admit(caller, limits.expected_bytes(request)):
+    with service.admission.admit(caller, limits.expected_bytes(request)) as place:
         model = service.pipeline.registry.get(query.model)
         context_of(request.scope).model = model.name
         top_k = choose_top_k(query.top_k, model)
         async with deadline(seconds):
             files = await read_uploads(request, limits)
+            service.admission.arrive(place)
             with service.admission.room_for(len(files) - 1):
                 async with while_connected(request.receive):
                     yield Accepted(model, top_k, files)

@@ -1,12 +1,30 @@
 """Who gets in: images and bytes are counted from headers to answer; what would come too late is refused at once."""
 
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.errors import QueueFull, TooManyRequests
 from app.lifecycle import Lifecycle
+
+# An upload that takes longer than this no longer counts as work that is about to arrive.
+STALLED_S = 1.0
+
+
+class Place:
+    """One admitted request: ``arrived`` once its body has been read."""
+
+    __slots__ = ("_since", "arrived")
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self.arrived = False
+
+    @property
+    def stalled(self) -> bool:
+        return not self.arrived and time.monotonic() - self._since > STALLED_S
 
 
 class Admission:
@@ -33,11 +51,12 @@ class Admission:
         self._max_buffer_bytes = max_buffer_bytes
         self._max_requests_per_key = max_requests_per_key
         self._per_key: Counter[str] = Counter()
+        self._places: set[Place] = set()
         self.in_flight = 0
         self.buffered_bytes = 0
 
     @contextmanager
-    def admit(self, key: str | None, upload_bytes: int) -> Iterator[None]:
+    def admit(self, key: str | None, upload_bytes: int) -> Iterator[Place]:
         """Hold a place for one image while its request is answered.
 
         ``key`` tells callers apart. Raises ``NotReady``, ``Draining``, ``QueueFull`` or ``TooManyRequests``; the last
@@ -50,13 +69,22 @@ class Admission:
                 f"This key has {self._max_requests_per_key} requests in flight already.", {"Retry-After": "1"}
             )
         with self.room_for(1):
+            place = Place()
+            self._places.add(place)
             self.buffered_bytes += upload_bytes
             self._count(key, 1)
             try:
-                yield
+                yield place
             finally:
+                self._places.discard(place)
                 self.buffered_bytes -= upload_bytes
                 self._count(key, -1)
+
+    def arrive(self, place: Place) -> None:
+        """Say that a request's body has been read. Raises ``QueueFull`` when others have filled the time since."""
+        if place.stalled:
+            self._check_delay()
+        place.arrived = True
 
     @contextmanager
     def room_for(self, images: int) -> Iterator[None]:
@@ -66,8 +94,8 @@ class Admission:
             raise QueueFull(
                 f"{self.in_flight} of {self._max_queue_size} images are in flight.", self._come_back(delay_s)
             )
-        if images and delay_s > self._max_queue_delay_s:
-            raise QueueFull(f"A new request would wait {delay_s:.1f} s.", self._come_back(delay_s))
+        if images:
+            self._check_delay()
         self.in_flight += images
         try:
             yield
@@ -78,9 +106,16 @@ class Admission:
         if self.buffered_bytes + upload_bytes > self._max_buffer_bytes:
             raise QueueFull("The uploads in flight fill the buffer.", self._come_back(self._expected_delay_s()))
 
+    def _check_delay(self) -> None:
+        delay_s = self._expected_delay_s()
+        if delay_s > self._max_queue_delay_s:
+            raise QueueFull(f"A new request would wait {delay_s:.1f} s.", self._come_back(delay_s))
+
     def _expected_delay_s(self) -> float:
+        """How long the images that have arrived, or are about to, will take. Stalled uploads hold up nobody."""
         rate = self._rate()
-        return self.in_flight / rate if rate else 0.0
+        waiting = self.in_flight - sum(place.stalled for place in self._places)
+        return waiting / rate if rate else 0.0
 
     def _come_back(self, delay_s: float) -> dict[str, str]:
         """When the measured rate will have worked the backlog down to half of what is allowed."""

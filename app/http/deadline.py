@@ -1,6 +1,7 @@
 """Work for as long as somebody waits for it: the request's deadline and the client's presence."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -16,7 +17,7 @@ def seconds_allowed(header: str | None, most_s: float) -> float:
     """The service's limit, or less where the request asks for less. Raises ``InvalidParameter``."""
     if header is None:
         return most_s
-    if not (header.isascii() and header.isdigit() and 0 < int(header) < 10**9):
+    if not re.fullmatch("[0-9]{1,9}", header) or int(header) == 0:
         raise InvalidParameter(f"{HEADER} must be a positive whole number of milliseconds.")
     return min(most_s, int(header) / 1000)
 

@@ -46,7 +46,7 @@ class FilesOfField:
         _, options = parse_options_header(self._disposition)
         if b"name" not in options:
             raise MalformedRequest("A part of the form has no name.")
-        if options[b"name"] == self._field and b"filename" in options:
+        if options[b"name"] == self._field and (b"filename" in options or b"filename*" in options):
             if len(self.files) == self._max_files:
                 raise MalformedRequest(f"The form has more than {self._max_files} files.")
             self._chunks = []

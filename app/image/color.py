@@ -10,7 +10,9 @@ SRGB = ImageCms.createProfile("sRGB")
 # A conversion that moves no colour by more than this many levels of 255 is left out: the profile is sRGB in all but
 # name, and the pixels stay what every other tool sees.
 INVISIBLE = 2
-CACHED_PROFILES = 32
+# Cached profiles stay in memory; real ones have some kilobytes, those of printers a megabyte or two.
+CACHED_PROFILES = 8
+MAX_PROFILE_BYTES = 4 * 2**20
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
@@ -46,7 +48,8 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
-    transform = _transform(profile, image.mode) if profile else None
+    usable = profile is not None and len(profile) <= MAX_PROFILE_BYTES
+    transform = _transform(profile, image.mode) if profile and usable else None
     if transform is None:
         return image
     converted = ImageCms.applyTransform(image, transform)
@@ -58,7 +61,7 @@ def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """The conversion to sRGB, or ``None`` where there is none to make.
 
-    Like browsers, a profile that cannot be read or is for another kind of picture is passed over.
+    Like in browsers, a profile that cannot be read or is for another kind of picture is passed over.
     """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

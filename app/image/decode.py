@@ -9,21 +9,37 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pillow_heif
-from PIL import Image, ImageFile, ImageOps
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 
 from app.errors import TooManyPixels, UndecodableImage, UnsupportedMediaType
-from app.image.color import to_srgb
-from app.image.formats import SUPPORTED, sniff_format, webp_size
+from app.image.color import MAX_PROFILE_BYTES, to_srgb
+from app.image.formats import SUPPORTED, is_unreasonable, sniff_format, webp_size
 
 pillow_heif.register_heif_opener()
 # Pillow's own limit is a warning at one size and an error at another; ours is one number, checked before any pixel.
 Image.MAX_IMAGE_PIXELS = None
 ImageFile.LOAD_TRUNCATED_IMAGES = False
+# Room for the colour profiles of printers; Pillow bounds the sum of such chunks as well.
+PngImagePlugin.MAX_TEXT_CHUNK = MAX_PROFILE_BYTES
+# Pillow warns about odd metadata of uploads; the pixels decide, and nobody could act on it.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 # The library's loggers print what they find inside uploads.
 logging.getLogger("PIL").setLevel(logging.WARNING)
 
 # Pillow plugins to try for a format. Pillow calls a JPEG that holds more than one picture (many phones) MPO.
 PLUGINS = {name: ("JPEG", "MPO") if name == "JPEG" else (name,) for name in SUPPORTED}
+
+# What undoes each EXIF orientation (CIPA DC-008, 4.6.4).
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+MAX_SIDE = 100_000
 
 # What the decoders raise on bytes that are broken, whichever way they are broken. MemoryError is a decoder's answer to
 # a size that its file only claims: the picture's real size has been checked by then.
@@ -61,22 +77,38 @@ def decode(data: bytes, max_pixels: int) -> Decoded:
         raise UnsupportedMediaType(f"The content is not an image in a supported format ({', '.join(SUPPORTED)}).")
     if name == "WEBP":
         _check_size(webp_size(data), max_pixels)
+    if is_unreasonable(data, name):
+        raise UndecodableImage(f"The {name} image is built to take unreasonably long to decode.")
     with _guarded(name):
         # Opening reads the header only; the pixels come with load(), inside the same guard.
         image = Image.open(io.BytesIO(data), formats=PLUGINS[name])
     _check_size(image.size, max_pixels)
     with _guarded(name):
         image.load()
-        # HEIF and AVIF carry their orientation in the container; the decoders have applied it already.
-        if name not in ("HEIF", "AVIF"):
-            ImageOps.exif_transpose(image, in_place=True)
-        return Decoded(to_srgb(image), name)
+        return Decoded(to_srgb(_upright(image, name)), name)
+
+
+def _upright(image: Image.Image, name: str) -> Image.Image:
+    """Apply EXIF orientation; damaged metadata is not damaged pixels, and leaves the picture as it is.
+
+    HEIF and AVIF carry their orientation in the container, and the decoders have applied it already.
+    """
+    if name in ("HEIF", "AVIF"):
+        return image
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except BROKEN:
+        return image
+    turn = TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
 
 
 def _check_size(size: tuple[int, int] | None, max_pixels: int) -> None:
     if size is None or min(size) < 1:
         raise UndecodableImage("The image's header is broken.")
     width, height = size
+    if max(width, height) > MAX_SIDE:
+        raise TooManyPixels(f"The image has {width}x{height} pixels; a side may have at most {MAX_SIDE:,}.")
     if width * height > max_pixels:
         raise TooManyPixels(f"The image has {width}x{height} pixels; at most {max_pixels:,} are accepted.")
 
@@ -85,8 +117,6 @@ def _check_size(size: tuple[int, int] | None, max_pixels: int) -> None:
 def _guarded(name: str) -> Iterator[None]:
     """Turn whatever a decoder raises on broken bytes into one clear error."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about metadata of the upload; the pixels decide
-            yield
+        yield
     except BROKEN as error:
         raise UndecodableImage(f"The {name} image is truncated or corrupt.") from error

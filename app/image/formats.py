@@ -21,6 +21,7 @@ SIGNATURES = {
 }
 
 WEBP_HEADER_BYTES = 30
+BMP_HEADER_BYTES = 54
 
 SUPPORTED = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 
@@ -65,3 +66,24 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
         width, height = struct.unpack("<HH", body[6:10])
         return width & 0x3FFF, height & 0x3FFF
     return None
+
+
+MAX_JPEG_SCANS = 100
+MAX_EXIF_BLOCKS = 16
+RLE_COMPRESSIONS = (1, 2)
+MAX_RLE_PIXELS = 2_000_000
+
+
+def is_unreasonable(data: bytes, name: str) -> bool:
+    """Whether a small file is built to keep a decoder busy for seconds.
+
+    Each scan of a progressive JPEG passes over all of its pixels again (real encoders write about ten); Pillow joins
+    EXIF blocks in quadratic time and unpacks run-length-encoded BMPs byte by byte in Python.
+    """
+    if name == "JPEG":
+        return data.count(b"\xff\xda") > MAX_JPEG_SCANS or data.count(b"Exif\x00\x00") > MAX_EXIF_BLOCKS
+    if name == "BMP" and len(data) >= BMP_HEADER_BYTES:
+        width, height = struct.unpack("<ii", data[18:26])
+        (compression,) = struct.unpack("<I", data[30:34])
+        return compression in RLE_COMPRESSIONS and abs(width * height) > MAX_RLE_PIXELS
+    return False

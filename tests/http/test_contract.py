@@ -18,6 +18,7 @@ from tests.pictures import encode, huge_png, photograph, png
 from tests.running import RunningService, running, wait_until
 
 RED = png((200, 10, 10))
+STALLED = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\nxx"
 
 
 def check_problem(response: httpx.Response, status: int, code: str) -> dict[str, object]:
@@ -108,7 +109,7 @@ def test_invalid_parameter(service: RunningService, top_k: int | str) -> None:
     assert "top_k" in str(problem["detail"])
 
 
-@pytest.mark.parametrize("value", ["0", "-5", "soon", "1e3", "²", "9" * 40])
+@pytest.mark.parametrize("value", ["0", "-5", "soon", "1e3", "²", "9" * 40, "1" * 5000])
 def test_an_invalid_deadline(service: RunningService, value: str) -> None:
     headers = {b"X-Request-Timeout-Ms": value.encode()}
     response = service.client.post("/predict", files={"file": RED}, headers=headers)
@@ -224,6 +225,25 @@ def test_the_uploads_in_flight_are_bounded_in_bytes(network: DummyNetwork) -> No
         network.gate.set()
         assert [future.result().status_code for future in (*accepted, small)] == [200, 200, 200]
         assert service.service.admission.buffered_bytes == 0
+
+
+def test_uploads_that_stall_lock_nobody_out() -> None:
+    with running(dummy_model(DummyNetwork(0.05), max_batch_size=1), max_queue_delay_s=0.5) as service:
+        service.predict(RED)  # 20 images a second, measured: 40 requests are 2 s of work
+        address = httpx.URL(service.url)
+        idle = [socket.create_connection((address.host, address.port or 80)) for _ in range(40)]
+        for connection in idle[:10]:
+            connection.sendall(STALLED)
+        wait_until(lambda: service.service.admission.in_flight == 10)
+        time.sleep(1.1)
+        for connection in idle[10:]:
+            connection.sendall(STALLED)
+        wait_until(lambda: service.service.admission.in_flight >= 20)
+        check_problem(service.predict(RED), 429, "queue_full")  # they may all be about to arrive
+        time.sleep(1.1)
+        assert service.predict(RED).status_code == 200  # they are not
+        for connection in idle:
+            connection.close()
 
 
 # How long

@@ -206,6 +206,42 @@ def test_random_damage_never_raises_anything_else(image_format: str) -> None:
             continue
 
 
+@pytest.mark.parametrize("tag", [(0x011A, "ten"), (0x0131, 1.5), (0x8769, -1)], ids=["text", "float", "offset"])
+def test_damaged_metadata_is_not_damaged_pixels(tag: tuple[int, object]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(photograph(), "JPEG", quality=95, exif=exif)
+    # The orientation stays; another entry beside it is nonsense.
+    broken = data.replace(b"\x01\x12\x00\x03", b"\x01\x12\x00\x63")
+    assert read(broken).size in (photograph().size, photograph().size[::-1])
+    assert read(data).size == photograph().size[::-1]
+
+
+def test_what_is_built_to_take_long_is_refused_at_once() -> None:
+    jpeg = encode(photograph(), "JPEG", progressive=True)
+    assert 5 < jpeg.count(b"\xff\xda") < 20
+    scans = jpeg.replace(b"\xff\xd9", b"\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x00" * 200 + b"\xff\xd9")
+    block = b"\xff\xe1\x00\x18Exif\x00\x00" + bytes(16)
+    blocks = jpeg[:2] + block * 1000 + jpeg[2:]
+    header = struct.pack("<IIIiiHHIIiiII", 1082, 0, 1078, 99_999, 900, 1, 8, 1, 4, 0, 0, 256, 0)
+    rle = b"BM" + header[:12] + struct.pack("<I", 40) + header[12:] + bytes(1024) + b"\x01\0\0\0"
+    for data in (scans, blocks, rle):
+        with pytest.raises(UndecodableImage, match="unreasonably long"):
+            decode(data, 10**9)
+
+
+def test_a_side_has_a_limit_of_its_own() -> None:
+    with pytest.raises(TooManyPixels, match="a side"):
+        decode(huge_png(1, 2_000_000), MAX_PIXELS)
+    assert decode(encode(plain((1, 2, 3), (1, 20_000))), MAX_PIXELS).image.size == (1, 20_000)
+
+
+def test_a_profile_too_large_to_be_one_is_passed_over() -> None:
+    for image_format, size in (("PNG", 3_000_000), ("WEBP", 5_000_000)):
+        data = encode(photograph(), image_format, icc_profile=bytes(size), lossless=True)
+        assert difference(read(data), photograph()) == 0
+
+
 def test_floating_point_pixels_are_refused() -> None:
     image = Image.fromarray(np.zeros((8, 8), dtype=np.float32))
     with pytest.raises(UndecodableImage):
