@@ -77,6 +77,7 @@ def create_app(settings: Settings, load: Loader | None = None, selection: Select
         redoc_url=None,
     )
     app.state.service = service
+    app.include_router(routes.predictions)
     app.include_router(routes.api)
     app.include_router(routes.probes)
     problems.install_handlers(app)
@@ -110,7 +111,12 @@ def build_service(settings: Settings, load: Loader, selection: Selection) -> Ser
         on_death=lambda error: lifecycle.become(State.FAILED, f"the batch loop has ended ({error!r})"),
     )
     pipeline = Pipeline(
-        registry, batcher, metrics, decode_workers=settings.decode_workers, max_pixels=settings.max_pixels
+        registry,
+        batcher,
+        metrics,
+        decode_workers=settings.decode_workers,
+        max_pixels=settings.max_pixels,
+        fast=settings.decode == "fast",
     )
     admission = Admission(
         lifecycle,

@@ -8,12 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
+from PIL.Image import Image
+
 from app.batcher import Answer, Batcher
 from app.errors import InternalError, InvalidParameter, ServiceError
 from app.image.decode import decode
 from app.image.preprocess import preprocess
 from app.metrics import Metrics
 from app.model.labels import Label
+from app.model.manifest import Preprocessing
 from app.model.registry import Candidate, Item, Pixels, Registry, ServedModel
 
 logger = logging.getLogger(__name__)
@@ -70,11 +73,13 @@ class Pipeline:
         *,
         decode_workers: int,
         max_pixels: int,
+        fast: bool,
     ) -> None:
         self.registry = registry
         self._batcher = batcher
         self._metrics = metrics
         self._max_pixels = max_pixels
+        self._fast = fast
         self._decode_workers = decode_workers
         self._prepare_s: float | None = None
         self._pool = ThreadPoolExecutor(max_workers=decode_workers, thread_name_prefix="decode")
@@ -120,9 +125,19 @@ class Pipeline:
 
     def _prepare(self, data: bytes, model: ServedModel, stages: dict[str, float]) -> tuple[Picture, Pixels]:
         """Runs in the pool; Pillow lets go of the GIL while it decodes and resizes."""
-        decoded = _timed(stages, "decode", lambda: decode(data, self._max_pixels))
-        pixels = _timed(stages, "preprocess", lambda: preprocess(decoded.image, model.manifest.preprocessing))
+        preprocessing = model.manifest.preprocessing
+        short_side = preprocessing.resize if self._fast else None
+        decoded = _timed(stages, "decode", lambda: decode(data, self._max_pixels, short_side))
+        pixels = _timed(stages, "preprocess", lambda: self._resize(decoded.image, preprocessing))
         return Picture(decoded.format, decoded.width, decoded.height), pixels
+
+    def _resize(self, image: Image, preprocessing: Preprocessing) -> Pixels:
+        if not self._fast:
+            return preprocess(image, preprocessing)
+        # Imports torch, which the network has imported by now; at the top it would hold up /livez for seconds.
+        from app.image.fast import preprocess_fast  # noqa: PLC0415
+
+        return preprocess_fast(image, preprocessing)
 
     async def close(self) -> None:
         """Finish what is queued, then stop the threads."""

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="`auto` is fp16 on CUDA and fp32 on the CPU."
     )
+    decode: Literal["fast", "exact"] = Field(
+        "fast", description="`exact` is torchvision's published transform, bit for bit; `fast` within rounding."
+    )
     decode_workers: PositiveInt = Field(os.cpu_count() or 1, description="Threads that decode and preprocess.")
 
     max_batch_size: Literal["auto"] | PositiveInt = Field(

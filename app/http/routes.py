@@ -9,7 +9,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from app import errors
 from app.http import schemas
-from app.http.accept import PredictQuery, accepted
+from app.http.accept import DirectRoute, PredictQuery, accepted, read_key
 from app.http.context import context_of
 from app.http.deadline import HEADER
 from app.http.problems import document, problem
@@ -18,6 +18,7 @@ from app.http.upload import FIELD
 from app.pipeline import Timing
 
 api = APIRouter()
+predictions = APIRouter(tags=["predict"], route_class=DirectRoute)
 probes = APIRouter(tags=["probes"])
 
 IMAGE = {"type": "string", "format": "binary", "description": "The image."}
@@ -46,16 +47,18 @@ def describe_body(field: dict[str, Any], **others: dict[str, Any]) -> dict[str, 
     }
 
 
-def current_service(request: Request) -> Service:
+async def current_service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
 
-def given_key(
-    header: Annotated[str | None, Security(APIKeyHeader(name="X-API-Key", auto_error=False))],
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto_error=False))],
+async def given_key(
+    request: Request,
+    _header: Annotated[str | None, Security(APIKeyHeader(name="X-API-Key", auto_error=False))],
+    _bearer: Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto_error=False))],
 ) -> str | None:
-    return header or (bearer.credentials if bearer else None)
+    """The other parameters are for the OpenAPI document."""
+    return read_key(request)
 
 
 TheService = Annotated[Service, Depends(current_service)]
@@ -63,10 +66,9 @@ TheQuery = Annotated[PredictQuery, Query()]
 GivenKey = Annotated[str | None, Depends(given_key)]
 
 
-@api.post(
+@predictions.post(
     "/predict",
     summary="Classify one image",
-    tags=["predict"],
     response_model=schemas.PredictionResponse,
     responses=PREDICT_ERRORS,
     openapi_extra=describe_body(IMAGE, **{"image/*": {"schema": IMAGE}, "application/octet-stream": {"schema": IMAGE}}),
@@ -87,10 +89,9 @@ async def predict(request: Request, service: TheService, key: GivenKey, query: T
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
-@api.post(
+@predictions.post(
     "/predict/batch",
     summary="Classify several images",
-    tags=["predict"],
     response_model=schemas.BatchResponse,
     responses=PREDICT_ERRORS,
     openapi_extra=describe_body({"type": "array", "items": IMAGE, "description": "The images: this field, repeated."}),

@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 from app.errors import TooManyPixels, UndecodableImage, UnsupportedMediaType
 from app.image.color import MAX_PROFILE_BYTES, to_srgb
 from app.image.formats import SUPPORTED, is_unreasonable, sniff_format, webp_size
+from app.image.preprocess import resized_size
 
 pillow_heif.register_heif_opener()
 # Pillow's own limit is a warning at one size and an error at another; ours is one number, checked before any pixel.
@@ -39,7 +40,15 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIDEWAYS = (
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+)
 MAX_SIDE = 100_000
+# A JPEG up to here is never decoded at less than its size: its answer is the reference's, to within rounding.
+DRAFT_PIXELS = 1_000_000
 
 # What the decoders raise on bytes that are broken, whichever way they are broken. MemoryError is a decoder's answer to
 # a size that its file only claims: the picture's real size has been checked by then.
@@ -49,24 +58,23 @@ BROKEN = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOF
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An upright picture in mode ``RGB`` (sRGB, 8 bits a channel), and the format it came in."""
+    """An upright picture in mode ``RGB`` (sRGB, 8 bits a channel), the format it came in, and its size in there.
+
+    The picture itself may be smaller than ``width`` x ``height``, see ``decode``.
+    """
 
     image: Image.Image
     format: str
-
-    @property
-    def width(self) -> int:
-        return self.image.width
-
-    @property
-    def height(self) -> int:
-        return self.image.height
+    width: int
+    height: int
 
 
-def decode(data: bytes, max_pixels: int) -> Decoded:
+def decode(data: bytes, max_pixels: int, short_side: int | None = None) -> Decoded:
     """Decode the first frame of an image.
 
-    EXIF orientation is applied, wide-gamut colours are converted to sRGB, transparency is laid over white.
+    EXIF orientation is applied, wide-gamut colours are converted to sRGB, transparency is laid over white. With
+    ``short_side``, a JPEG of more than a megapixel may be decoded at a half, a quarter or an eighth of its size, which
+    its DCT gives almost for free, as long as the short side keeps that many pixels.
 
     Raises ``UnsupportedMediaType`` when the content is none of the formats in ``SUPPORTED``, ``TooManyPixels`` when the
     header announces more than ``max_pixels`` (nothing is decoded then) and ``UndecodableImage`` when it is truncated
@@ -82,25 +90,31 @@ def decode(data: bytes, max_pixels: int) -> Decoded:
     with _guarded(name):
         # Opening reads the header only; the pixels come with load(), inside the same guard.
         image = Image.open(io.BytesIO(data), formats=PLUGINS[name])
-    _check_size(image.size, max_pixels)
+    width, height = image.size
+    _check_size((width, height), max_pixels)
     with _guarded(name):
+        if short_side is not None and name == "JPEG" and width * height > DRAFT_PIXELS:
+            image.draft(image.mode, resized_size(width, height, short_side))
         image.load()
-        return Decoded(to_srgb(_upright(image, name)), name)
+        turn = _turn(image, name)
+        upright = image if turn is None else image.transpose(turn)
+        if turn in SIDEWAYS:
+            width, height = height, width
+        return Decoded(to_srgb(upright), name, width, height)
 
 
-def _upright(image: Image.Image, name: str) -> Image.Image:
-    """Apply EXIF orientation; damaged metadata is not damaged pixels, and leaves the picture as it is.
+def _turn(image: Image.Image, name: str) -> Image.Transpose | None:
+    """What the EXIF orientation asks for; damaged metadata is not damaged pixels, and asks for nothing.
 
     HEIF and AVIF carry their orientation in the container, and the decoders have applied it already.
     """
     if name in ("HEIF", "AVIF"):
-        return image
+        return None
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except BROKEN:
-        return image
-    turn = TURNS.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+        return None
+    return TURNS.get(orientation) if isinstance(orientation, int) else None
 
 
 def _check_size(size: tuple[int, int] | None, max_pixels: int) -> None:

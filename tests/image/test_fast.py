@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.errors import ServiceError
+from app.image.decode import DRAFT_PIXELS, decode
+from app.image.fast import preprocess_fast
+from app.image.preprocess import preprocess
+from app.model.manifest import Preprocessing
+from tests.image.test_decode import save_heic
+from tests.image.test_preprocess import EMBEDDED, SIZES, VGG16
+from tests.pictures import encode, photograph
+
+MAX_PIXELS = 20_000_000
+
+
+@pytest.mark.parametrize("preprocessing", [VGG16, EMBEDDED], ids=["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [*SIZES, (30, 2000), (1, 20_000)])
+def test_it_follows_the_exact_path_to_within_a_level(size: tuple[int, int], preprocessing: Preprocessing) -> None:
+    image = photograph("coffee").resize(size)
+    exact, fast = preprocess(image, preprocessing), preprocess_fast(image, preprocessing)
+    assert fast.shape == exact.shape == (224, 224, 3)
+    assert fast.dtype == np.uint8
+    off_by = np.abs(fast.astype(int) - exact.astype(int))
+    assert (off_by <= 1).mean() >= 0.999
+    assert off_by.max() <= 3
+
+
+def test_a_large_jpeg_is_decoded_smaller_and_tells_its_real_size() -> None:
+    large = photograph("coffee").resize((2400, 1600))
+    whole, part = decode(encode(large, "JPEG"), MAX_PIXELS), decode(encode(large, "JPEG"), MAX_PIXELS, VGG16.resize)
+    assert (part.width, part.height) == (whole.width, whole.height) == (2400, 1600)
+    assert whole.image.size == (2400, 1600)
+    assert part.image.size == (600, 400)  # a quarter; an eighth would be less than the 256 that are needed
+    off_by = np.abs(preprocess_fast(part.image, VGG16).astype(int) - preprocess(whole.image, VGG16).astype(int))
+    assert off_by.mean() < 1.5
+
+
+def test_a_large_turned_jpeg_tells_its_size_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    decoded = decode(encode(photograph("coffee").resize((2400, 1600)), "JPEG", exif=exif), MAX_PIXELS, 256)
+    assert (decoded.width, decoded.height) == (1600, 2400)
+    assert decoded.image.size == (400, 600)
+
+
+def test_a_jpeg_under_a_megapixel_is_decoded_whole() -> None:
+    image = photograph("coffee").resize((1200, 800))
+    assert image.width * image.height < DRAFT_PIXELS
+    assert decode(encode(image, "JPEG"), MAX_PIXELS, 224).image.size == (1200, 800)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
+def test_both_paths_accept_and_refuse_the_same_files(image_format: str) -> None:
+    random = np.random.default_rng(11)
+    image = photograph().resize((1300, 800) if image_format == "JPEG" else (96, 64))
+    data = save_heic(image) if image_format == "HEIF" else encode(image, image_format)
+    files = [data, *(data[: int(len(data) * share)] for share in (0.01, 0.1, 0.5, 0.9, 0.999))]
+    for _ in range(30):
+        damaged = np.frombuffer(data, np.uint8).copy()
+        damaged[random.integers(0, len(data), 4)] = random.integers(0, 256, 4)
+        files.append(damaged.tobytes())
+    for file in files:
+        assert outcome(file, None) == outcome(file, VGG16.resize)
+
+
+def outcome(data: bytes, short_side: int | None) -> str:
+    try:
+        decode(data, MAX_PIXELS, short_side)
+    except ServiceError as error:
+        return error.code
+    return "ok"
