@@ -104,6 +104,7 @@ class Batcher(Generic[Key, Item, Result]):
         self._ceiling: int | None = None
         self._ceiling_until = 0.0
         self._running_since: float | None = None
+        self._running: list[_Waiting[Item, Result]] = []
         self._closed = False
 
     @property
@@ -157,6 +158,13 @@ class Batcher(Generic[Key, Item, Result]):
             await asyncio.wait([self._loop_task])
         self._thread.shutdown(wait=False, cancel_futures=True)
 
+    def abandon(self) -> None:
+        """Give up on a batch that never ends: what runs and what waits fails now, nothing new is taken."""
+        self._closed = True
+        self._fail([*self._running, *itertools.chain.from_iterable(self._queues.values())])
+        if self._loop_task is not None:
+            self._loop_task.cancel()
+
     # The loop
 
     async def _serve(self) -> None:
@@ -208,13 +216,14 @@ class Batcher(Generic[Key, Item, Result]):
     async def _forward(self, key: Key, batch: list[_Waiting[Item, Result]]) -> None:
         released = self._running_since = time.perf_counter()
         items = [waiting.item for waiting in batch]
+        self._running = batch
         try:
             outcome = await asyncio.get_running_loop().run_in_executor(self._thread, self._run_isolated, key, items)
         except BaseException:
             self._fail(batch)
             raise
         finally:
-            self._running_since = None
+            self._running_since, self._running = None, []
         run_s = time.perf_counter() - released
         average = self._batch_seconds.get(len(batch), run_s)
         self._batch_seconds[len(batch)] = average + SMOOTHING * (run_s - average)
@@ -229,16 +238,17 @@ class Batcher(Generic[Key, Item, Result]):
     def _run_isolated(self, key: Key, items: list[Item]) -> list[Result | Exception]:
         try:
             return self._run_whole(key, items)
-        except Exception as error:  # noqa: BLE001 - whatever the network raises belongs to its culprit alone
-            if len(items) == 1:
-                self._check(key)
-                return [error]
-            middle = len(items) // 2
-            if isinstance(error, BatchTooLarge):
-                self._shrink(middle)
-            else:
-                logger.warning("A batch of %d failed (%r); splitting it to find the culprit.", len(items), error)
-            return self._run_isolated(key, items[:middle]) + self._run_isolated(key, items[middle:])
+        except Exception as caught:  # noqa: BLE001 - whatever the network raises belongs to its culprit alone
+            error = caught
+        if len(items) == 1:
+            self._check(key)
+            return [error]
+        middle = len(items) // 2
+        if isinstance(error, BatchTooLarge):
+            self._shrink(middle)
+        else:
+            logger.warning("A batch of %d failed (%r); splitting it to find the culprit.", len(items), error)
+        return self._run_isolated(key, items[:middle]) + self._run_isolated(key, items[middle:])
 
     def _shrink(self, size: int) -> None:
         self._ceiling, self._ceiling_until = size, time.perf_counter() + SHRUNK_S

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -73,6 +74,7 @@ def create_app(settings: Settings, load: Loader | None = None, selection: Select
         description=DESCRIPTION,
         version=__version__,
         lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
     )
@@ -142,7 +144,7 @@ def build_service(settings: Settings, load: Loader, selection: Selection) -> Ser
         one_file=one_file,
         many_files=replace(one_file, max_files=settings.max_files),
         keys=KeyRing(settings.read_api_keys()),
-        load=partial(_load_one, registry, load, selection),
+        load=partial(_load_one, registry, load, selection, ThreadPoolExecutor(1, "loading")),
     )
 
 
@@ -161,9 +163,11 @@ async def _load_all(service: Service, selection: Selection) -> None:
         logger.info("Ready: %s.", ", ".join(selection.names))
 
 
-async def _load_one(registry: Registry, load: Loader, selection: Selection, name: str) -> ServedModel:
+async def _load_one(
+    registry: Registry, load: Loader, selection: Selection, loading: ThreadPoolExecutor, name: str
+) -> ServedModel:
     try:
-        model = await asyncio.to_thread(load, name)
+        model = await asyncio.get_running_loop().run_in_executor(loading, load, name)
     except UnknownModel as error:
         raise ModelNotFound("There is no model of that name to load.") from error
     except ModelError as error:

@@ -139,6 +139,10 @@ class Pipeline:
 
         return preprocess_fast(image, preprocessing)
 
+    def abandon(self) -> None:
+        """Answer everybody now, with an error: the network does not come back."""
+        self._batcher.abandon()
+
     async def close(self) -> None:
         """Finish what is queued, then stop the threads."""
         await self._batcher.drain()

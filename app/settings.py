@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     cors_origins: Names = Field((), description="Origins of web pages that may call the API, or `*`.")
 
     log_format: Literal["json", "text"] = Field("json", description="`json`: a line per request; `text` for people.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity logged.")
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = Field("info", description="Least severity.")
 
     @property
     def max_upload_bytes(self) -> int:
@@ -97,6 +97,6 @@ def read_settings(arguments: Sequence[str] = ()) -> Settings:
     try:
         return CliApp.run(Settings, cli_args=list(arguments))
     except ValidationError as error:
-        faults = "; ".join(f"VGG_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        faults = "; ".join(f"VGG_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())
         print(f"Wrong settings: {faults}", file=sys.stderr)
         sys.exit(WRONG_SETTINGS)

@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Measure the service over HTTP, in one run with what it is compared to: machines are shared and noisy, ratios hold.
 
     scripts/benchmark.py network --model vgg16       real arithmetic: the service beside the bare network's loop
@@ -10,13 +10,23 @@ Starts the servers itself, with the settings of the environment. Every answer is
 `benchmark` (scripts/install --extras embedded,dev,benchmark).
 """
 
+import os
+import signal
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends quietly
+    PYTHON = CHECKOUT / ".venv" / "bin" / "python"
+    if PYTHON.exists() and Path(sys.prefix) != CHECKOUT / ".venv":
+        os.execv(PYTHON, [str(PYTHON), *sys.argv])
+
 import argparse
 import asyncio
 import itertools
-import os
 import statistics
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np

@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Prepare a model's weights for the service: fetch or take a file, verify it, convert it once to safetensors.
 
     scripts/prepare_model.py vgg16                      download torchvision's published weights
@@ -6,22 +6,34 @@
     scripts/prepare_model.py efficientnet_lite0         the embedded default, from its Python package
     scripts/prepare_model.py --name mine --architecture vgg19_bn --from-file X.pth --labels mine.csv
 
+Runs itself with .venv/bin/python; scripts/install makes that.
+
 A download that broke off is resumed by the next run. Exit status: 0 prepared, 3 the weights cannot be had, 1 anything
 else, 130 interrupted.
 """
 
+import os
+import signal
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while importing ends quietly; main() takes over
+    PYTHON = CHECKOUT / ".venv" / "bin" / "python"
+    if PYTHON.exists() and Path(sys.prefix) != CHECKOUT / ".venv":
+        os.execv(PYTHON, [str(PYTHON), *sys.argv])
+
 import argparse
 import re
 import shutil
-import sys
-from pathlib import Path
 
 from app.errors import ModelError, UnknownModel, WeightsUnavailable
 from app.logs import set_up_logging
 from app.model.labels import read_labels
-from app.model.manifest import NAME_PATTERN, Manifest, find_manifest, labels_path
+from app.model.manifest import NAME_PATTERN, Manifest, find_manifest
 from app.model.origin import IMAGENET_LABELS, own_manifest, published_manifest, refuse_unusable
-from app.model.prepare import measure_batch_size, note_unavailable, prepare
+from app.model.prepare import is_measured, measure_batch_size, note_unavailable, prepare
 from app.model.store import ModelStore, explain_unavailable
 from app.settings import Settings, read_settings
 
@@ -30,6 +42,7 @@ INTERRUPTED = 130
 
 
 def main() -> int:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     arguments = parse_arguments()
     settings = read_settings()
     name = arguments.name or arguments.model
@@ -105,20 +118,19 @@ def prepare_and_measure(manifest: Manifest, arguments: argparse.Namespace, setti
     store = ModelStore(settings.store_dir, manifest.name)
     if store.is_prepared() and not (arguments.force or arguments.name):
         print(f"{manifest.name} is prepared already ({store.weights}); --force prepares it again.")
-        return 0
-    prepare(
-        manifest,
-        settings.models_dir,
-        settings.store_dir,
-        from_file=arguments.from_file,
-        url=arguments.url,
-        is_new=is_new,
-        say=print,
-    )
-    print(f"{manifest.name} is prepared: {store.weights}")
-    if not arguments.no_measure:
-        classes = len(read_labels(labels_path(manifest, settings.models_dir, settings.store_dir)))
-        measure_batch_size(manifest, classes, settings, print)
+    else:
+        prepare(
+            manifest,
+            settings.models_dir,
+            settings.store_dir,
+            from_file=arguments.from_file,
+            url=arguments.url,
+            is_new=is_new,
+            say=print,
+        )
+        print(f"{manifest.name} is prepared: {store.weights}")
+    if not arguments.no_measure and (arguments.force or not is_measured(manifest, settings)):
+        measure_batch_size(manifest, settings, print)
     return 0
 
 

@@ -53,7 +53,11 @@ def hosting(content: bytes, name: str = "weights.pth") -> Iterator[FileHost]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class QuietServer(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """A client that goes away is what some tests are about."""
+
+    server = QuietServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     host.url = f"http://127.0.0.1:{server.server_address[1]}/{name}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))

@@ -58,7 +58,7 @@ def running(
     app = create_app(configured, load or constant_loader(*models), Selection(tuple(model.name for model in models)))
     listener = listen(configured.host, configured.port)
     config = uvicorn.Config(app, http=CarefulProtocol, ws="none", log_config=None, access_log=False)
-    server = Server(config, app.state.service)
+    server = Server(config, app.state.service, listener)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     url = "http://{}:{}".format(*listener.getsockname()[:2])

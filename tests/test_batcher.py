@@ -186,6 +186,24 @@ def test_a_runner_beyond_use_ends_the_loop() -> None:
     run(test())
 
 
+def test_a_batch_that_never_ends_can_be_abandoned() -> None:
+    async def test() -> None:
+        doubler = Doubler()
+        batcher = started(doubler, size=1)
+        doubler.gate.clear()
+        tasks = [asyncio.create_task(batcher.submit("a", number)) for number in range(3)]
+        await doubler.busy()
+        batcher.abandon()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [InternalError] * 3
+        with pytest.raises(Draining):
+            await batcher.submit("a", 9)
+        await asyncio.wait_for(batcher.drain(), 1)
+        doubler.gate.set()
+
+    run(test())
+
+
 def test_how_long_things_take_can_be_watched() -> None:
     async def test() -> None:
         doubler = Doubler()

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -49,7 +49,9 @@ def read_query(request: Request) -> "PredictQuery":
 
 
 class PredictQuery(BaseModel):
-    """What a prediction request may ask for in its query string."""
+    """What a prediction request may ask for in its query string; anything else is refused rather than ignored."""
+
+    model_config = ConfigDict(extra="forbid")
 
     model: str | None = Field(None, description="A served model; default: the service's default model.")
     top_k: int | None = Field(None, ge=1, description="How many classes; default: 5, or all if there are fewer.")

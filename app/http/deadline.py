@@ -18,7 +18,7 @@ def seconds_allowed(header: str | None, most_s: float) -> float:
     if header is None:
         return most_s
     if not re.fullmatch("[0-9]{1,9}", header) or int(header) == 0:
-        raise InvalidParameter(f"{HEADER} must be a positive whole number of milliseconds.")
+        raise InvalidParameter(f"{HEADER} must be a whole number of milliseconds from 1 to 999999999.")
     return min(most_s, int(header) / 1000)
 
 

@@ -8,7 +8,15 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
+from app.errors import ServiceError
 from app.http.schemas import Problem
+
+ERRORS: list[type[ServiceError]] = [ServiceError, *ServiceError.__subclasses__()]
+CODES = sorted({error.code for error in ERRORS})
+HEADERS = {
+    "X-Request-ID": {"description": "The request's id; a caller's own comes back.", "schema": {"type": "string"}},
+    "Server-Timing": {"description": "Milliseconds by stage.", "schema": {"type": "string"}},
+}
 
 
 def install_docs(app: FastAPI) -> None:
@@ -36,9 +44,18 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schema["components"]["schemas"]["Problem"] = Problem.model_json_schema(
             ref_template="#/components/schemas/{model}"
         )
+        schema["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] = CODES
         _drop_validation_errors(schema)
+        _describe_headers(schema)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _describe_headers(schema: dict[str, Any]) -> None:
+    for path in schema["paths"].values():
+        for operation in path.values():
+            for response in operation["responses"].values():
+                response["headers"] = HEADERS | response.get("headers", {})
 
 
 def _drop_validation_errors(schema: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ class FilesOfField:
             raise MalformedRequest("A part of the form has no name.")
         if options[b"name"] == self._field and (b"filename" in options or b"filename*" in options):
             if len(self.files) == self._max_files:
-                raise MalformedRequest(f"The form has more than {self._max_files} files.")
+                raise MalformedRequest(f"The form has more files than the {self._max_files} allowed.")
             self._chunks = []
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:

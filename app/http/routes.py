@@ -156,12 +156,14 @@ async def load_model(name: str, service: TheService, key: GivenKey) -> schemas.M
     return schemas.model_info(await service.load(name))
 
 
+@probes.head("/livez", include_in_schema=False)
 @probes.get("/livez", summary="Is the process up?")
 async def livez() -> schemas.Live:
     """Always 200 while the process runs."""
     return schemas.Live()
 
 
+@probes.head("/readyz", include_in_schema=False)
 @probes.get("/readyz", summary="May traffic be sent here?", responses=document(errors.NotReady, errors.Draining))
 async def readyz(service: TheService) -> schemas.Ready:
     """200 from the first warm forward pass until the service is told to stop."""

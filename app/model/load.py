@@ -37,7 +37,7 @@ def load_model(name: str, settings: Settings, *, fallback: bool = False) -> Serv
     measured = receipt.best_batch_size.get(device_kind(device, precision), UNMEASURED_BATCH_SIZE[device.type])
     max_batch_size = measured if settings.max_batch_size == "auto" else settings.max_batch_size
     for size in sorted({1, max_batch_size}):
-        seconds_per_batch(network, manifest.preprocessing.crop, size, runs=1)
+        seconds_per_batch(network, manifest.preprocessing.crop, size)  # warms up
     logger.info(
         "Loaded %s on %s in %s, batches of up to %d, in %.1f s.",
         name, device, precision, max_batch_size, time.perf_counter() - began,

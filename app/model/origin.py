@@ -55,7 +55,7 @@ def published_manifest(architecture: str, weights: str = "IMAGENET1K_V1") -> Man
     if architecture not in TORCHVISION_VGGS:
         raise ModelError(
             f"There is no model {architecture!r}. Published ones: {', '.join(TORCHVISION_VGGS)}. "
-            "For weights of your own: --name NAME --architecture ARCHITECTURE --from-file FILE."
+            "For weights of your own: scripts/prepare_model.py --name NAME --architecture NAME --from-file FILE."
         )
     refuse_unusable(weights)
     entry = get_model_weights(architecture)[weights]

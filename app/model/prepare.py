@@ -95,15 +95,23 @@ def note_unavailable(manifest: Manifest, store_dir: Path, error: WeightsUnavaila
     write_atomically(ModelStore(store_dir, manifest.name).unavailable, note)
 
 
-def measure_batch_size(manifest: Manifest, classes: int, settings: Settings, say: Callable[[str], None]) -> Receipt:
+def is_measured(manifest: Manifest, settings: Settings) -> bool:
+    """Whether the best batch size is known for the device that the settings choose."""
+    device = resolve_device(settings.device)
+    kind = device_kind(device, resolve_precision(settings.precision, device))
+    return kind in ModelStore(settings.store_dir, manifest.name).read_receipt().best_batch_size
+
+
+def measure_batch_size(manifest: Manifest, settings: Settings, say: Callable[[str], None]) -> Receipt:
     """Find the best batch size on this device and add it to the receipt."""
     store = ModelStore(settings.store_dir, manifest.name)
     receipt = store.read_receipt()
+    classes = len(read_labels(labels_path(manifest, settings.models_dir, settings.store_dir)))
     device = resolve_device(settings.device)
     precision = resolve_precision(settings.precision, device)
     network = build_network(manifest, map_tensors(store.weights), classes, device, precision)
-    sizes = tqdm(BATCH_SIZES[device.type], desc="Measuring batch sizes", unit="size")
-    best, speeds = best_batch_size(network, manifest.preprocessing.crop, sizes)
+    with tqdm(desc="Measuring batch sizes", unit="forward") as bar:
+        best, speeds = best_batch_size(network, manifest.preprocessing.crop, BATCH_SIZES[device.type], bar.update)
     kind = device_kind(device, precision)
     say(f"Images per second by batch size on {kind}: {_table(speeds)}; taking {best}.")
     receipt = receipt.model_copy(update={"best_batch_size": receipt.best_batch_size | {kind: best}})
@@ -158,6 +166,8 @@ def _locked(store: ModelStore) -> Iterator[None]:
     store.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(store.lock, timeout=0):
+            for left_over in store.folder.glob("tmp*.part"):  # of a run that was killed while it wrote
+                left_over.unlink()
             yield
     except LockTimeout as error:
         raise ModelError(f"Another process is preparing {store.folder.name!r} now.") from error

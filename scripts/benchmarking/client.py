@@ -87,22 +87,29 @@ def read_answer(outcome: Outcome, upload: Upload, status: int, body: bytes, late
 
 
 async def closed_loop(
-    port: int, uploads: Sequence[Upload], connections: int, seconds: float, *, path: str = "/predict", raw: bool = False
+    port: int,
+    uploads: Sequence[Upload],
+    connections: int,
+    seconds: float,
+    *,
+    raw: bool = False,
+    stop: asyncio.Event | None = None,
 ) -> Outcome:
-    """Each connection sends the next upload as soon as it has its answer."""
+    """Each connection sends the next upload as soon as it has its answer, for some seconds or until told to stop."""
     outcome = Outcome()
-    requests = itertools.cycle([(upload, upload.request(path, raw=raw)) for upload in uploads])
+    requests = itertools.cycle([(upload, upload.request("/predict", raw=raw)) for upload in uploads])
     began = time.perf_counter()
 
     async def drive() -> None:
         connection = Connection(port)
-        while time.perf_counter() - began < seconds:
+        while time.perf_counter() - began < seconds and not (stop and stop.is_set()):
             upload, request = next(requests)
             sent = time.perf_counter()
             try:
                 status, body = await connection.post(request)
             except (OSError, asyncio.IncompleteReadError) as error:
                 outcome.statuses[type(error).__name__] += 1
+                await asyncio.sleep(0.01)
                 continue
             read_answer(outcome, upload, status, body, time.perf_counter() - sent)
         connection.close()

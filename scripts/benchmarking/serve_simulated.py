@@ -4,7 +4,9 @@ python -m scripts.benchmarking.serve_simulated FIXED_MS PER_IMAGE_MS
 """
 
 import sys
+from typing import NoReturn
 
+import app.image.fast  # noqa: F401 - torch, which a real network would have imported by now
 from app.listener import listen
 from app.logs import set_up_logging
 from app.main import create_app
@@ -12,7 +14,7 @@ from app.model.labels import read_labels
 from app.model.manifest import find_manifest, labels_path
 from app.model.registry import ServedModel
 from app.model.selection import Selection
-from app.server import run
+from app.server import leave, run
 from app.settings import Settings, read_settings
 from scripts.benchmarking.simulated import SimulatedNetwork
 
@@ -30,13 +32,13 @@ def simulated_model(settings: Settings, network: SimulatedNetwork) -> ServedMode
     )
 
 
-def main() -> int:
+def main() -> NoReturn:
     settings = read_settings()
     set_up_logging(settings.log_format, settings.log_level)
     model = simulated_model(settings, SimulatedNetwork(float(sys.argv[1]), float(sys.argv[2])))
     app = create_app(settings, lambda _: model, Selection((model.name,)))
-    return run(app, listen(settings.host, settings.port))
+    leave(run(app, listen(settings.host, settings.port)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -56,7 +56,7 @@ def free_port() -> int:
 @contextmanager
 def start(command: list[str], port: int, **environment: str) -> Iterator[RunningServer]:
     """Run a command until it answers ``/readyz``, and stop it at the end."""
-    quiet = {"VGG_LOG_LEVEL": "error", "VGG_DRAIN_DELAY_S": "0", "VGG_PORT": str(port)}
+    quiet = {"VGG_LOG_LEVEL": "critical", "VGG_DRAIN_DELAY_S": "0", "VGG_PORT": str(port)}
     quiet |= {"OPENBLAS_NUM_THREADS": "1"}  # the simulated network's logits are not worth threads that spin
     began = time.perf_counter()
     process = subprocess.Popen(command, cwd=CHECKOUT, env=os.environ | quiet | environment)
