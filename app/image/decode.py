@@ -89,7 +89,7 @@ def decode(data: bytes, max_pixels: int, short_side: int | None = None) -> Decod
         raise UndecodableImage(f"The {name} image is built to take unreasonably long to decode.")
     with _guarded(name):
         # Opening reads the header only; the pixels come with load(), inside the same guard.
-        image = Image.open(io.BytesIO(data), formats=PLUGINS[name])
+        image: Image.Image = Image.open(io.BytesIO(data), formats=PLUGINS[name])
     width, height = image.size
     _check_size((width, height), max_pixels)
     with _guarded(name):
@@ -97,10 +97,11 @@ def decode(data: bytes, max_pixels: int, short_side: int | None = None) -> Decod
             image.draft(image.mode, resized_size(width, height, short_side))
         image.load()
         turn = _turn(image, name)
-        upright = image if turn is None else image.transpose(turn)
+        if turn is not None:
+            image = image.transpose(turn)  # lets go of the decoder and its buffers, too
         if turn in SIDEWAYS:
             width, height = height, width
-        return Decoded(to_srgb(upright), name, width, height)
+        return Decoded(to_srgb(image), name, width, height)
 
 
 def _turn(image: Image.Image, name: str) -> Image.Transpose | None:
