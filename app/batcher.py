@@ -13,11 +13,11 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from app.errors import BatchTooLarge, Draining, InternalError
+from app.workers import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -42,16 +42,12 @@ class Answer(Generic[Result]):
 class Observer(Protocol):
     """Hears what the batcher does. Called on the event loop; must return quickly."""
 
-    def depth_changed(self, depth: int) -> None: ...
     def batch_released(self, reason: str, size: int) -> None: ...
     def batch_shrunk(self, size: int) -> None: ...
 
 
 class SilentObserver:
     """For those who do not want to know."""
-
-    def depth_changed(self, depth: int) -> None:
-        pass
 
     def batch_released(self, reason: str, size: int) -> None:
         pass
@@ -98,9 +94,11 @@ class Batcher(Generic[Key, Item, Result]):
         self._queues: dict[Key, deque[_Waiting[Item, Result]]] = {}
         self._numbers = itertools.count()
         self._arrived = asyncio.Event()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batcher")
+        self._thread = Workers(1, "batcher")
         self._loop_task: asyncio.Task[None] | None = None
         self._batch_seconds: dict[int, float] = {}
+        self.rate: float | None = None
+        """Items per second at the best batch size seen so far; ``None`` before the first batch."""
         self._ceiling: int | None = None
         self._ceiling_until = 0.0
         self._running_since: float | None = None
@@ -122,11 +120,6 @@ class Batcher(Generic[Key, Item, Result]):
         """How long the batch being run has been running; 0 when none is."""
         return time.perf_counter() - self._running_since if self._running_since is not None else 0.0
 
-    @property
-    def rate(self) -> float | None:
-        """Items per second at the best batch size seen so far; ``None`` before the first batch."""
-        return max((size / seconds for size, seconds in self._batch_seconds.items()), default=None)
-
     def start(self) -> None:
         """Begin to serve; call it on the event loop that will submit."""
         self._loop_task = asyncio.create_task(self._serve(), name="batcher")
@@ -140,10 +133,9 @@ class Batcher(Generic[Key, Item, Result]):
         """
         if self._closed:
             raise Draining("The service is shutting down.")
-        waiting = _Waiting[Item, Result](next(self._numbers), item, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(next(self._numbers), item, asyncio.get_running_loop().create_future())
         self._queues.setdefault(key, deque()).append(waiting)
         self._arrived.set()
-        self._observer.depth_changed(self.depth)
         try:
             return await waiting.future
         except asyncio.CancelledError:
@@ -156,7 +148,7 @@ class Batcher(Generic[Key, Item, Result]):
         self._arrived.set()
         if self._loop_task is not None:
             await asyncio.wait([self._loop_task])
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.close()
 
     def abandon(self) -> None:
         """Give up on a batch that never ends: what runs and what waits fails now, nothing new is taken."""
@@ -204,7 +196,6 @@ class Batcher(Generic[Key, Item, Result]):
         queue = self._queues.get(key, deque())
         batch = [queue.popleft() for _ in range(min(len(queue), self._limit(key)))]
         self._forget_if_empty(key)
-        self._observer.depth_changed(self.depth)
         return batch
 
     def _limit(self, key: Key) -> int:
@@ -218,7 +209,7 @@ class Batcher(Generic[Key, Item, Result]):
         items = [waiting.item for waiting in batch]
         self._running = batch
         try:
-            outcome = await asyncio.get_running_loop().run_in_executor(self._thread, self._run_isolated, key, items)
+            outcome = await self._thread.run(self._run_isolated, key, items)
         except BaseException:
             self._fail(batch)
             raise
@@ -227,6 +218,7 @@ class Batcher(Generic[Key, Item, Result]):
         run_s = time.perf_counter() - released
         average = self._batch_seconds.get(len(batch), run_s)
         self._batch_seconds[len(batch)] = average + SMOOTHING * (run_s - average)
+        self.rate = max(size / seconds for size, seconds in self._batch_seconds.items())
         for waiting, result in zip(batch, outcome, strict=True):
             if waiting.future.done():  # its caller has left meanwhile
                 continue
@@ -268,7 +260,6 @@ class Batcher(Generic[Key, Item, Result]):
         if waiting in queue:
             queue.remove(waiting)
             self._forget_if_empty(key)
-            self._observer.depth_changed(self.depth)
 
     def _forget_if_empty(self, key: Key) -> None:
         if key in self._queues and not self._queues[key]:

@@ -77,6 +77,7 @@ def create_app(settings: Settings, load: Loader | None = None, selection: Select
         generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours is in app/metrics.py
     )
     app.state.service = service
     app.include_router(routes.predictions)
@@ -131,6 +132,7 @@ def build_service(settings: Settings, load: Loader, selection: Selection) -> Ser
     metrics.watch(
         lambda: admission.in_flight,
         lambda: admission.buffered_bytes,
+        lambda: batcher.depth,
         lambda: batcher.oldest_s,
         lambda: lifecycle.state is State.READY,
     )

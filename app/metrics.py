@@ -11,7 +11,7 @@ BATCH_SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256)
 
 
 class Metrics:
-    """Also the batcher's observer: queue depth and batches are what it reports."""
+    """Also the batcher's observer, which hears of every batch."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -54,17 +54,16 @@ class Metrics:
         self,
         in_flight: Callable[[], float],
         buffered_bytes: Callable[[], float],
+        depth: Callable[[], float],
         oldest_s: Callable[[], float],
         ready: Callable[[], float],
     ) -> None:
         """Read these when scraped, instead of at every change."""
         self.in_flight.set_function(in_flight)
         self.buffered.set_function(buffered_bytes)
+        self.depth.set_function(depth)
         self.age.set_function(oldest_s)
         self.ready.set_function(ready)
-
-    def depth_changed(self, depth: int) -> None:
-        self.depth.set(depth)
 
     def batch_released(self, reason: str, size: int) -> None:
         self.released.labels(reason).inc()

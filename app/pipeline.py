@@ -1,14 +1,10 @@
 """The spine: bytes in, labels out. Decode and preprocess run in a pool of threads beside the network's one."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
-
-from PIL.Image import Image
 
 from app.batcher import Answer, Batcher
 from app.errors import InternalError, InvalidParameter, ServiceError
@@ -16,8 +12,8 @@ from app.image.decode import decode
 from app.image.preprocess import preprocess
 from app.metrics import Metrics
 from app.model.labels import Label
-from app.model.manifest import Preprocessing
 from app.model.registry import Candidate, Item, Pixels, Registry, ServedModel
+from app.workers import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -82,13 +78,14 @@ class Pipeline:
         self._fast = fast
         self._decode_workers = decode_workers
         self._prepare_s: float | None = None
-        self._pool = ThreadPoolExecutor(max_workers=decode_workers, thread_name_prefix="decode")
+        self._decoders = Workers(decode_workers, "decode")
 
     @property
     def rate(self) -> float | None:
         """Images per second that the slower of decoding and network has been seen to manage; ``None`` before that."""
         decoding = self._decode_workers / self._prepare_s if self._prepare_s else None
-        return min((rate for rate in (decoding, self._batcher.rate) if rate is not None), default=None)
+        network = self._batcher.rate
+        return min(decoding, network) if decoding and network else decoding or network
 
     @property
     def forward_s(self) -> float:
@@ -101,9 +98,7 @@ class Pipeline:
 
     async def predict(self, data: bytes, model: ServedModel, top_k: int, timing: Timing) -> Prediction:
         """Classify one image. Raises a ``ServiceError`` that says what was wrong with it."""
-        picture, pixels = await asyncio.get_running_loop().run_in_executor(
-            self._pool, self._prepare, data, model, timing.stages
-        )
+        picture, pixels = await self._decoders.run(self._prepare, data, model, timing.stages)
         seconds = timing.stages["decode"] + timing.stages["preprocess"]
         average = self._prepare_s if self._prepare_s is not None else seconds
         self._prepare_s = average + SMOOTHING * (seconds - average)
@@ -126,18 +121,16 @@ class Pipeline:
     def _prepare(self, data: bytes, model: ServedModel, stages: dict[str, float]) -> tuple[Picture, Pixels]:
         """Runs in the pool; Pillow lets go of the GIL while it decodes and resizes."""
         preprocessing = model.manifest.preprocessing
-        short_side = preprocessing.resize if self._fast else None
-        decoded = _timed(stages, "decode", lambda: decode(data, self._max_pixels, short_side))
-        pixels = _timed(stages, "preprocess", lambda: self._resize(decoded.image, preprocessing))
-        return Picture(decoded.format, decoded.width, decoded.height), pixels
-
-    def _resize(self, image: Image, preprocessing: Preprocessing) -> Pixels:
         if not self._fast:
-            return preprocess(image, preprocessing)
+            exact = _timed(stages, "decode", lambda: decode(data, self._max_pixels))
+            pixels = _timed(stages, "preprocess", lambda: preprocess(exact.image, preprocessing))
+            return Picture(exact.format, exact.width, exact.height), pixels
         # Imports torch, which the network has imported by now; at the top it would hold up /livez for seconds.
-        from app.image.fast import preprocess_fast  # noqa: PLC0415
+        from app.image.fast import decode_fast, preprocess_fast  # noqa: PLC0415
 
-        return preprocess_fast(image, preprocessing)
+        fast = _timed(stages, "decode", lambda: decode_fast(data, self._max_pixels, preprocessing.resize))
+        pixels = _timed(stages, "preprocess", lambda: preprocess_fast(fast.image, preprocessing))
+        return Picture(fast.format, fast.width, fast.height), pixels
 
     def abandon(self) -> None:
         """Answer everybody now, with an error: the network does not come back."""
@@ -146,7 +139,7 @@ class Pipeline:
     async def close(self) -> None:
         """Finish what is queued, then stop the threads."""
         await self._batcher.drain()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._decoders.close()
 
 
 def choose_top_k(requested: int | None, model: ServedModel) -> int:

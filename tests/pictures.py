@@ -44,3 +44,41 @@ def difference(one: Image.Image, other: Image.Image) -> float:
     assert one.size == other.size
     assert one.mode == other.mode == "RGB"
     return float(np.abs(np.asarray(one).astype(float) - np.asarray(other).astype(float)).mean())
+
+
+def wide_gamut_profile() -> bytes:
+    """Adobe RGB (1998) as an ICC profile."""
+    return _matrix_profile(gamma=2.2, red=(0.60974, 0.31111, 0.01947), green=(0.20528, 0.62567, 0.06087),
+                           blue=(0.14919, 0.06322, 0.74457))  # fmt: skip
+
+
+def _matrix_profile(gamma: float, **primaries: tuple[float, float, float]) -> bytes:
+    """An ICC v2 matrix profile (ICC.1:2001-04), written by hand: Pillow makes sRGB ones only."""
+
+    def fixed(value: float) -> bytes:
+        return struct.pack(">i", round(value * 65536))
+
+    def xyz(values: tuple[float, float, float]) -> bytes:
+        return b"XYZ \0\0\0\0" + b"".join(map(fixed, values))
+
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+    text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(78)
+    tags = {
+        b"desc": text + bytes(-len(text) % 4),
+        b"cprt": b"text\0\0\0\0none\0\0\0\0",
+        b"wtpt": xyz((0.9642, 1.0, 0.8249)),
+        b"rXYZ": xyz(primaries["red"]),
+        b"gXYZ": xyz(primaries["green"]),
+        b"bXYZ": xyz(primaries["blue"]),
+        b"rTRC": curve,
+        b"gTRC": curve,
+        b"bTRC": curve,
+    }
+    table, body, offset = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
+    for name, content in tags.items():
+        table += name + struct.pack(">II", offset + len(body), len(content))
+        body += content
+    size = offset + len(body)
+    header = struct.pack(">I4sI4s4s4s12s4s", size, b"none", 0x02100000, b"mntr", b"RGB ", b"XYZ ", bytes(12), b"acsp")
+    header += bytes(28) + fixed(0.9642) + fixed(1.0) + fixed(0.8249)
+    return header.ljust(128, b"\0") + table + body

@@ -36,11 +36,7 @@ class Doubler:
 class Recorder:
     def __init__(self) -> None:
         self.released: list[tuple[str, int]] = []
-        self.depths: list[int] = []
         self.shrunk: list[int] = []
-
-    def depth_changed(self, depth: int) -> None:
-        self.depths.append(depth)
 
     def batch_released(self, reason: str, size: int) -> None:
         self.released.append((reason, size))
@@ -74,7 +70,7 @@ def test_an_idle_runner_starts_at_once_and_a_busy_one_gathers() -> None:
         assert [answer.value for answer in answers] == [0, 2, 4, 6, 8, 10, 12]
         assert [answer.batch_size for answer in answers] == [1, 4, 4, 4, 4, 2, 2]
         assert recorder.released == [("idle", 1), ("full", 4), ("idle", 2)]
-        assert recorder.depths[-1] == 0
+        assert batcher.depth == 0
         assert answers[-1].queue_s > 0
         await batcher.drain()
 

@@ -1,11 +1,13 @@
 """What every prediction request goes through before its images are looked at: key, place, model, deadline, upload."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -27,23 +29,26 @@ class DirectRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         async def handle(request: Request) -> Response:
             service: Service = request.app.state.service
-            response: Response = await self.endpoint(request, service, read_key(request), read_query(request))
+            headers = context_of(request.scope).headers
+            query = read_query(request.scope["query_string"])
+            response: Response = await self.endpoint(request, service, read_key(headers), query)
             return response
 
         return handle
 
 
-def read_key(request: Request) -> str | None:
+def read_key(headers: Mapping[str, str]) -> str | None:
     """The key of an ``X-API-Key`` header or a bearer token."""
-    given = request.headers.get("x-api-key")
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    given = headers.get("x-api-key")
+    scheme, _, token = headers.get("authorization", "").partition(" ")
     return given or (token.strip() if scheme.lower() == "bearer" else None)
 
 
-def read_query(request: Request) -> "PredictQuery":
-    """Raises ``InvalidParameter``."""
+@lru_cache(maxsize=64)
+def read_query(query_string: bytes) -> "PredictQuery":
+    """Raises ``InvalidParameter``. Clients ask the same again and again, most of them nothing."""
     try:
-        return PredictQuery.model_validate(dict(request.query_params))
+        return PredictQuery.model_validate(dict(QueryParams(query_string)))
     except ValidationError as error:
         raise InvalidParameter("; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())) from error
 
@@ -51,7 +56,7 @@ def read_query(request: Request) -> "PredictQuery":
 class PredictQuery(BaseModel):
     """What a prediction request may ask for in its query string; anything else is refused rather than ignored."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str | None = Field(None, description="A served model; default: the service's default model.")
     top_k: int | None = Field(None, ge=1, description="How many classes; default: 5, or all if there are fewer.")
@@ -71,14 +76,15 @@ async def accepted(
 
     Raises the ``ServiceError`` of whatever stands in the way, the cheapest to find out first.
     """
+    context = context_of(request.scope)
     caller = service.keys.check(key)
-    seconds = seconds_allowed(request.headers.get(HEADER), service.settings.request_timeout_s)
-    with service.admission.admit(caller, limits.expected_bytes(request)) as place:
+    seconds = seconds_allowed(context.headers.get(HEADER.lower()), service.settings.request_timeout_s)
+    with service.admission.admit(caller, limits.expected_bytes(context.headers)) as place:
         model = service.pipeline.registry.get(query.model)
-        context_of(request.scope).model = model.name
+        context.model = model.name
         top_k = choose_top_k(query.top_k, model)
         async with deadline(seconds):
-            files = await read_uploads(request, limits)
+            files = await read_uploads(context.headers, request.stream(), limits)
             service.admission.arrive(place)
             with service.admission.room_for(len(files) - 1):
                 async with while_connected(request.receive):

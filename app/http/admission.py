@@ -14,17 +14,16 @@ STALLED_S = 1.0
 
 
 class Place:
-    """One admitted request: ``arrived`` once its body has been read."""
+    """One admitted request whose body is still to come."""
 
-    __slots__ = ("_since", "arrived")
+    __slots__ = ("_since",)
 
     def __init__(self) -> None:
         self._since = time.monotonic()
-        self.arrived = False
 
     @property
     def stalled(self) -> bool:
-        return not self.arrived and time.monotonic() - self._since > STALLED_S
+        return time.monotonic() - self._since > STALLED_S
 
 
 class Admission:
@@ -51,7 +50,7 @@ class Admission:
         self._max_buffer_bytes = max_buffer_bytes
         self._max_requests_per_key = max_requests_per_key
         self._per_key: Counter[str] = Counter()
-        self._places: set[Place] = set()
+        self._arriving: set[Place] = set()
         self.in_flight = 0
         self.buffered_bytes = 0
 
@@ -70,13 +69,13 @@ class Admission:
             )
         with self.room_for(1):
             place = Place()
-            self._places.add(place)
+            self._arriving.add(place)
             self.buffered_bytes += upload_bytes
             self._count(key, 1)
             try:
                 yield place
             finally:
-                self._places.discard(place)
+                self._arriving.discard(place)
                 self.buffered_bytes -= upload_bytes
                 self._count(key, -1)
 
@@ -84,15 +83,15 @@ class Admission:
         """Say that a request's body has been read. Raises ``QueueFull`` when others have filled the time since."""
         if place.stalled:
             self._check_delay()
-        place.arrived = True
+        self._arriving.discard(place)
 
     @contextmanager
     def room_for(self, images: int) -> Iterator[None]:
         """Hold places for more images of a request that is admitted already. Raises ``QueueFull``."""
-        delay_s = self._expected_delay_s()
         if self.in_flight + images > self._max_queue_size:
             raise QueueFull(
-                f"{self.in_flight} of {self._max_queue_size} images are in flight.", self._come_back(delay_s)
+                f"{self.in_flight} of {self._max_queue_size} images are in flight.",
+                self._come_back(self._expected_delay_s()),
             )
         if images:
             self._check_delay()
@@ -114,7 +113,7 @@ class Admission:
     def _expected_delay_s(self) -> float:
         """How long the images that have arrived, or are about to, will take. Stalled uploads hold up nobody."""
         rate = self._rate()
-        waiting = self.in_flight - sum(place.stalled for place in self._places)
+        waiting = self.in_flight - sum(place.stalled for place in self._arriving)
         return waiting / rate if rate else 0.0
 
     def _come_back(self, delay_s: float) -> dict[str, str]:

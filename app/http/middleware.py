@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,8 +28,7 @@ class RequestBody:
     A client that is still sending sees a reset connection instead of its answer when nobody reads on.
     """
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        headers = Headers(scope=scope)
+    def __init__(self, headers: Mapping[str, str], receive: Receive) -> None:
         self._receive = receive
         self._waits_for_permission = headers.get("expect", "").lower() == "100-continue"
         self._begun = False
@@ -73,7 +72,7 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         context = begin(scope)
-        body = RequestBody(scope, receive)
+        body = RequestBody(context.headers, receive)
         status = 0
 
         async def send_answer(message: Message) -> None:
@@ -107,6 +106,8 @@ class RequestMiddleware:
         if route in QUIET_ROUTES:
             return
         self._metrics.request.observe(context.timing.total())
+        if not logger.isEnabledFor(logging.INFO):
+            return
         logger.info(
             "%s %s %d %s in %.1f ms",
             scope["method"], route, status, context.code, context.timing.total() * 1000,
@@ -126,9 +127,11 @@ class RequestMiddleware:
 
 
 def _add_headers(message: Message, context: RequestContext, *, close: bool) -> None:
-    headers = MutableHeaders(raw=message["headers"])
-    headers["X-Request-ID"] = context.request_id
-    headers["Server-Timing"] = ", ".join(f"{name};dur={ms}" for name, ms in context.timing.milliseconds().items())
-    headers["X-Content-Type-Options"] = "nosniff"
+    server_timing = ", ".join(f"{name};dur={ms}" for name, ms in context.timing.milliseconds().items())
+    message["headers"] += [
+        (b"x-request-id", context.request_id.encode()),
+        (b"server-timing", server_timing.encode()),
+        (b"x-content-type-options", b"nosniff"),
+    ]
     if close:
-        headers["Connection"] = "close"
+        message["headers"].append((b"connection", b"close"))

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response, Security
 from fastapi.responses import RedirectResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from pydantic_core import to_json
 
 from app import errors
 from app.http import schemas
@@ -58,7 +59,7 @@ async def given_key(
     _bearer: Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto_error=False))],
 ) -> str | None:
     """The other parameters are for the OpenAPI document."""
-    return read_key(request)
+    return read_key(context_of(request.scope).headers)
 
 
 TheService = Annotated[Service, Depends(current_service)]
@@ -85,8 +86,8 @@ async def predict(request: Request, service: TheService, key: GivenKey, query: T
         limits.check_file(data)
         prediction = await service.pipeline.predict(data, model, top_k, context.timing)
     context.batch_size = prediction.batch_size
-    answer = schemas.prediction_response(context.request_id, prediction, context.timing)
-    return Response(answer.model_dump_json(), media_type="application/json")
+    answer = schemas.prediction_answer(context.request_id, prediction, context.timing)
+    return Response(to_json(answer), media_type="application/json")
 
 
 @predictions.post(
@@ -104,19 +105,17 @@ async def predict_batch(request: Request, service: TheService, key: GivenKey, qu
     """
     context, limits = context_of(request.scope), service.many_files
 
-    async def result_or_problem(data: bytes) -> schemas.FileResult | schemas.Problem:
+    async def result_or_problem(data: bytes) -> dict[str, Any]:
         timing = Timing()
         try:
             limits.check_file(data)
             return schemas.file_result(await service.pipeline.predict(data, model, top_k, timing), timing)
         except errors.ServiceError as error:
-            return problem(error, context.request_id)
+            return problem(error, context.request_id).model_dump()
 
     async with accepted(request, service, key, query, limits) as (model, top_k, files):
         results = await asyncio.gather(*map(result_or_problem, files))
-    reference = schemas.model_ref(model)
-    answer = schemas.BatchResponse(request_id=context.request_id, model=reference, results=results)
-    return Response(answer.model_dump_json(), media_type="application/json")
+    return Response(to_json(schemas.batch_answer(context.request_id, model, results)), media_type="application/json")
 
 
 @api.get("/models", summary="What is served", tags=["models"], responses=document(errors.Unauthorized))

@@ -143,10 +143,6 @@ class Ready(_Wire):
     fallback: bool = Field(description="See `ModelRef.fallback`.", examples=[False])
 
 
-def model_ref(model: ServedModel) -> ModelRef:
-    return ModelRef(**_reference(model))
-
-
 def model_info(model: ServedModel) -> ModelInfo:
     return ModelInfo(**_reference(model), **_description(model))
 
@@ -166,31 +162,42 @@ def model_detail(model: ServedModel) -> ModelDetail:
     return ModelDetail(**_reference(model), **_description(model), labels=labels)
 
 
-def prediction_response(request_id: str, prediction: Prediction, timing: Timing) -> PredictionResponse:
-    return PredictionResponse(request_id=request_id, model=model_ref(prediction.model), **_result(prediction, timing))
+# The answers to predictions are plain dicts in the form of the wire types, which would take longer to build and check
+# than everything else on the way from the socket to the decoder; a test holds the form.
 
 
-def file_result(prediction: Prediction, timing: Timing) -> FileResult:
-    return FileResult(**_result(prediction, timing))
+def prediction_answer(request_id: str, prediction: Prediction, timing: Timing) -> dict[str, Any]:
+    """In the form of ``PredictionResponse``."""
+    return {"request_id": request_id, "model": _reference(prediction.model), **_result(prediction, timing)}
+
+
+def batch_answer(request_id: str, model: ServedModel, results: list[dict[str, Any]]) -> dict[str, Any]:
+    """In the form of ``BatchResponse``."""
+    return {"request_id": request_id, "model": _reference(model), "results": results}
+
+
+def file_result(prediction: Prediction, timing: Timing) -> dict[str, Any]:
+    """In the form of ``FileResult``."""
+    return {"status": 200, **_result(prediction, timing)}
 
 
 def _result(prediction: Prediction, timing: Timing) -> dict[str, Any]:
     candidates = [
-        Candidate(
-            rank=rank,
-            class_index=label.class_index,
-            wnid=label.wnid,
-            label_en=label.label_en,
-            label_zh=label.label_zh,
-            probability=probability,
-        )
+        {
+            "rank": rank,
+            "class_index": label.class_index,
+            "wnid": label.wnid,
+            "label_en": label.label_en,
+            "label_zh": label.label_zh,
+            "probability": probability,
+        }
         for rank, (label, probability) in enumerate(prediction.ranked, start=1)
     ]
     return {
         "predictions": candidates,
-        "image": ImageInfo.model_validate(prediction.picture._asdict()),
+        "image": prediction.picture._asdict(),
         "batch_size": prediction.batch_size,
-        "timing_ms": TimingMs(**timing.milliseconds()),
+        "timing_ms": timing.milliseconds(),
     }
 
 

@@ -1,11 +1,10 @@
 """Read uploads into memory: counted while they stream, never spooled to disk."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from dataclasses import dataclass
 
 from python_multipart.multipart import parse_options_header
-from starlette.requests import Request
 
 from app.errors import MissingFile, PayloadTooLarge, UnsupportedMediaType, UploadTimeout
 from app.http.multipart import read_files
@@ -31,12 +30,12 @@ class UploadLimits:
     def max_body_bytes(self) -> int:
         return self.max_files * self.max_file_bytes + FRAMING_BYTES
 
-    def expected_bytes(self, request: Request) -> int:
+    def expected_bytes(self, headers: Mapping[str, str]) -> int:
         """What to reserve for a body before it is read: its announced length, or the most that is allowed.
 
         Raises ``PayloadTooLarge`` when more is announced than may be sent.
         """
-        announced = request.headers.get("content-length", "")
+        announced = headers.get("content-length", "")
         if not announced.isdigit():
             return self.max_body_bytes
         if int(announced) > self.max_body_bytes:
@@ -55,23 +54,22 @@ class UploadLimits:
             raise self.too_large()
 
 
-async def read_uploads(request: Request, limits: UploadLimits) -> list[bytes]:
+async def read_uploads(headers: Mapping[str, str], stream: AsyncIterable[bytes], limits: UploadLimits) -> list[bytes]:
     """The bytes of the uploaded images, in order, at least one; each is still to be checked by ``check_file``.
 
     Raises ``MissingFile``, ``MalformedRequest``, ``UnsupportedMediaType`` (of the body, not of the image),
     ``PayloadTooLarge`` as soon as the body's size is reached, and ``UploadTimeout``.
     """
-    content_type, _ = parse_options_header(request.headers.get("content-type"))
+    content_type, _ = parse_options_header(headers.get("content-type"))
     is_form = content_type == b"multipart/form-data"
     if not is_form and content_type != b"application/octet-stream" and not content_type.startswith(b"image/"):
         raise UnsupportedMediaType(f"The request's content type is not one that carries an image. {HOW_TO_SEND}")
     try:
         async with asyncio.timeout(limits.timeout_s) as timeout:
             if is_form:
-                stream = _limited(request, limits)
-                files = await read_files(request.headers["content-type"], stream, FIELD, limits.max_files)
+                files = await read_files(headers["content-type"], _limited(stream, limits), FIELD, limits.max_files)
             else:
-                files = [b"".join([chunk async for chunk in _limited(request, limits)])]
+                files = [b"".join([chunk async for chunk in _limited(stream, limits)])]
     except TimeoutError as error:
         if timeout.expired():
             raise UploadTimeout(f"The body did not arrive within {limits.timeout_s:g} s.") from error
@@ -81,10 +79,10 @@ async def read_uploads(request: Request, limits: UploadLimits) -> list[bytes]:
     return files
 
 
-async def _limited(request: Request, limits: UploadLimits) -> AsyncGenerator[bytes, None]:
+async def _limited(stream: AsyncIterable[bytes], limits: UploadLimits) -> AsyncGenerator[bytes, None]:
     """The body's chunks, counted."""
     received = 0
-    async for chunk in request.stream():
+    async for chunk in stream:
         received += len(chunk)
         if received > limits.max_body_bytes:
             raise limits.too_large()

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import pillow_heif
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin
@@ -56,21 +57,44 @@ BROKEN = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOF
           RuntimeError, NotImplementedError, MemoryError, ZeroDivisionError, struct.error, AssertionError)  # fmt: skip
 
 
+Pixels = TypeVar("Pixels")
+
+
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """An upright picture in mode ``RGB`` (sRGB, 8 bits a channel), the format it came in, and its size in there.
+class Decoded(Generic[Pixels]):
+    """An upright picture in sRGB, 8 bits a channel; the format it came in, and its size in there.
 
     The picture itself may be smaller than ``width`` x ``height``, see ``decode``.
     """
 
-    image: Image.Image
+    image: Pixels
     format: str
     width: int
     height: int
 
 
-def decode(data: bytes, max_pixels: int, short_side: int | None = None) -> Decoded:
-    """Decode the first frame of an image.
+class Opened:
+    """A picture whose header has been read and whose size has been checked; the pixels come with ``load``."""
+
+    def __init__(self, name: str, image: Image.Image) -> None:
+        self.format = name
+        self.width, self.height = image.size
+        self._image: Image.Image | None = image
+
+    @property
+    def image(self) -> Image.Image:
+        """Until ``load`` has taken it."""
+        assert self._image is not None  # noqa: S101 - nobody asks twice
+        return self._image
+
+    def take(self) -> Image.Image:
+        """The picture, kept alive by nobody but the caller: some decoders hold as much memory as the pixels take."""
+        image, self._image = self.image, None
+        return image
+
+
+def decode(data: bytes, max_pixels: int, short_side: int | None = None) -> Decoded[Image.Image]:
+    """Decode the first frame of an image, to mode ``RGB``.
 
     EXIF orientation is applied, wide-gamut colours are converted to sRGB, transparency is laid over white. With
     ``short_side``, a JPEG of more than a megapixel may be decoded at a half, a quarter or an eighth of its size, which
@@ -80,6 +104,11 @@ def decode(data: bytes, max_pixels: int, short_side: int | None = None) -> Decod
     header announces more than ``max_pixels`` (nothing is decoded then) and ``UndecodableImage`` when it is truncated
     or corrupt.
     """
+    return load(open_image(data, max_pixels), short_side)
+
+
+def open_image(data: bytes, max_pixels: int) -> Opened:
+    """Read a picture's header and check what it says. Raises as ``decode`` does."""
     name = sniff_format(data)
     if name is None:
         raise UnsupportedMediaType(f"The content is not an image in a supported format ({', '.join(SUPPORTED)}).")
@@ -88,15 +117,20 @@ def decode(data: bytes, max_pixels: int, short_side: int | None = None) -> Decod
     if is_unreasonable(data, name):
         raise UndecodableImage(f"The {name} image is built to take unreasonably long to decode.")
     with _guarded(name):
-        # Opening reads the header only; the pixels come with load(), inside the same guard.
         image: Image.Image = Image.open(io.BytesIO(data), formats=PLUGINS[name])
-    width, height = image.size
-    _check_size((width, height), max_pixels)
+    _check_size(image.size, max_pixels)
+    return Opened(name, image)
+
+
+def load(opened: Opened, short_side: int | None) -> Decoded[Image.Image]:
+    """Decode what ``open_image`` has opened, once. Raises ``UndecodableImage``."""
+    name, width, height = opened.format, opened.width, opened.height
+    image = opened.take()
     with _guarded(name):
         if short_side is not None and name == "JPEG" and width * height > DRAFT_PIXELS:
             image.draft(image.mode, resized_size(width, height, short_side))
         image.load()
-        turn = _turn(image, name)
+        turn = turn_of(name, image)
         if turn is not None:
             image = image.transpose(turn)  # lets go of the decoder and its buffers, too
         if turn in SIDEWAYS:
@@ -104,7 +138,7 @@ def decode(data: bytes, max_pixels: int, short_side: int | None = None) -> Decod
         return Decoded(to_srgb(image), name, width, height)
 
 
-def _turn(image: Image.Image, name: str) -> Image.Transpose | None:
+def turn_of(name: str, image: Image.Image) -> Image.Transpose | None:
     """What the EXIF orientation asks for; damaged metadata is not damaged pixels, and asks for nothing.
 
     HEIF and AVIF carry their orientation in the container, and the decoders have applied it already.

@@ -1,29 +1,77 @@
-"""Resizing by torchvision's vector code for uint8: what the service uses, unless it is told to be exact."""
+"""libjpeg-turbo called straight, torch's vector code for resizing: what the service uses, unless it is to be exact."""
+
+import logging
+import math
 
 import numpy as np
+import simplejpeg
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from app.image.decode import DRAFT_PIXELS, Decoded, Opened, load, open_image, turn_of
 from app.image.preprocess import EXTREME_ASPECT, preprocess, resized_size
 from app.model.manifest import Preprocessing
 
+logger = logging.getLogger(__name__)
 
-def preprocess_fast(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+# Pixels beyond an output pixel's own that its filter reaches, in units of the scale; see Image.Resampling.
+SUPPORT = {"bilinear": 1.0, "bicubic": 2.0}
+
+
+def decode_fast(data: bytes, max_pixels: int, short_side: int) -> Decoded[NDArray[np.uint8]]:
+    """As ``decode`` with ``short_side``, the picture as uint8 of shape (height, width, 3).
+
+    Most photographs are plain JPEGs, whose pixels simplejpeg gives bit by bit as Pillow does (the library underneath is
+    the same), without the copies on the way. Whatever is not plain, or not flawless, is for Pillow to decode, or to
+    refuse.
+    """
+    opened = open_image(data, max_pixels)
+    if _is_plain(opened):
+        try:
+            return Decoded(simplejpeg.decode_jpeg(data), opened.format, opened.width, opened.height)
+        except ValueError:
+            logger.debug("A JPEG with flaws: left to Pillow.")
+    decoded = load(opened, short_side)
+    # A copy, since torch wants to be allowed to write.
+    return Decoded(np.array(decoded.image), decoded.format, decoded.width, decoded.height)
+
+
+def _is_plain(opened: Opened) -> bool:
+    """Whether a picture is a JPEG in full size and sRGB, that needs no turning and no converting."""
+    image = opened.image
+    return (
+        opened.format == image.format == "JPEG"
+        and opened.width * opened.height <= DRAFT_PIXELS
+        and image.mode == "RGB"
+        and "icc_profile" not in image.info
+        and ("exif" not in image.info or turn_of(opened.format, image) is None)
+    )
+
+
+def preprocess_fast(picture: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """As ``preprocess``, to within a level of 255, in a third of the time.
 
-    uint8 of shape (crop, crop, 3) for a picture in mode ``RGB``.
+    uint8 of shape (crop, crop, 3) for a picture of shape (height, width, 3).
     """
-    width, height = resized_size(image.width, image.height, preprocessing.resize)
+    given_height, given_width, _ = picture.shape
+    width, height = resized_size(given_width, given_height, preprocessing.resize)
     side = preprocessing.crop
     if max(width, height) > EXTREME_ASPECT * preprocessing.resize:
-        return preprocess(image, preprocessing)
-    # A copy, since torch wants to be allowed to write; (height, width, 3) is torch's channels_last.
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
-    resized = torch.nn.functional.interpolate(
-        pixels, size=(height, width), mode=preprocessing.interpolation, antialias=True
-    )
+        return preprocess(Image.fromarray(picture), preprocessing)
     left, upper = round((width - side) / 2), round((height - side) / 2)
+    # What lies below the crop and its filter's reach need not be resized. Leaving out columns, too, would take a copy.
+    scale = given_height / height
+    reach = SUPPORT[preprocessing.interpolation] * max(1.0, scale)
+    needed = min(given_height, math.ceil((upper + side) * scale + reach) + 1)
+    # torch rounds the size it computes down: a factor a hair too small would cost the last row.
+    factors = (math.nextafter(height / given_height, math.inf), math.nextafter(width / given_width, math.inf))
+    resized = torch.nn.functional.interpolate(
+        torch.from_numpy(picture)[None, :needed].permute(0, 3, 1, 2),  # torch's channels_last: nothing is copied
+        scale_factor=factors,
+        mode=preprocessing.interpolation,
+        antialias=True,
+    )
     cropped = resized[0, :, upper : upper + side, left : left + side]
     result: NDArray[np.uint8] = cropped.permute(1, 2, 0).numpy()
     return result

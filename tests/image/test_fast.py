@@ -1,24 +1,31 @@
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from app.errors import ServiceError
 from app.image.decode import DRAFT_PIXELS, decode
-from app.image.fast import preprocess_fast
+from app.image.fast import decode_fast, preprocess_fast
 from app.image.preprocess import preprocess
 from app.model.manifest import Preprocessing
 from tests.image.test_decode import save_heic
 from tests.image.test_preprocess import EMBEDDED, SIZES, VGG16
-from tests.pictures import encode, photograph
+from tests.pictures import encode, photograph, wide_gamut_profile
 
 MAX_PIXELS = 20_000_000
+
+
+def resized(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    return preprocess_fast(np.array(image), preprocessing)
 
 
 @pytest.mark.parametrize("preprocessing", [VGG16, EMBEDDED], ids=["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [*SIZES, (30, 2000), (1, 20_000)])
 def test_it_follows_the_exact_path_to_within_a_level(size: tuple[int, int], preprocessing: Preprocessing) -> None:
     image = photograph("coffee").resize(size)
-    exact, fast = preprocess(image, preprocessing), preprocess_fast(image, preprocessing)
+    exact, fast = preprocess(image, preprocessing), resized(image, preprocessing)
     assert fast.shape == exact.shape == (224, 224, 3)
     assert fast.dtype == np.uint8
     off_by = np.abs(fast.astype(int) - exact.astype(int))
@@ -32,7 +39,7 @@ def test_a_large_jpeg_is_decoded_smaller_and_tells_its_real_size() -> None:
     assert (part.width, part.height) == (whole.width, whole.height) == (2400, 1600)
     assert whole.image.size == (2400, 1600)
     assert part.image.size == (600, 400)  # a quarter; an eighth would be less than the 256 that are needed
-    off_by = np.abs(preprocess_fast(part.image, VGG16).astype(int) - preprocess(whole.image, VGG16).astype(int))
+    off_by = np.abs(resized(part.image, VGG16).astype(int) - preprocess(whole.image, VGG16).astype(int))
     assert off_by.mean() < 1.5
 
 
@@ -61,12 +68,34 @@ def test_both_paths_accept_and_refuse_the_same_files(image_format: str) -> None:
         damaged[random.integers(0, len(data), 4)] = random.integers(0, 256, 4)
         files.append(damaged.tobytes())
     for file in files:
-        assert outcome(file, None) == outcome(file, VGG16.resize)
+        assert outcome(decode, file, MAX_PIXELS) == outcome(decode_fast, file, MAX_PIXELS, VGG16.resize)
 
 
-def outcome(data: bytes, short_side: int | None) -> str:
+def outcome(way: Callable[..., object], *arguments: object) -> str:
     try:
-        decode(data, MAX_PIXELS, short_side)
+        way(*arguments)
     except ServiceError as error:
         return error.code
     return "ok"
+
+
+def jpegs() -> Iterator[tuple[str, bytes]]:
+    image = photograph("coffee").resize((300, 200))
+    for subsampling in ("4:4:4", "4:2:2", "4:2:0"):
+        for progressive in (False, True):
+            yield subsampling, encode(image, "JPEG", subsampling=subsampling, progressive=progressive)
+    yield "gray", encode(image.convert("L"), "JPEG")
+    yield "CMYK", encode(image.convert("CMYK"), "JPEG")
+    yield "RGB", encode(image, "JPEG", keep_rgb=True)
+    yield "wide gamut", encode(image, "JPEG", icc_profile=wide_gamut_profile())
+    for orientation in (1, 6):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        yield f"orientation {orientation}", encode(image, "JPEG", exif=exif)
+
+
+@pytest.mark.parametrize("data", [data for _, data in jpegs()], ids=[name for name, _ in jpegs()])
+def test_a_jpeg_below_a_megapixel_has_the_same_pixels_on_both_paths(data: bytes) -> None:
+    whole, fast = decode(data, MAX_PIXELS), decode_fast(data, MAX_PIXELS, VGG16.resize)
+    assert (fast.format, fast.width, fast.height) == (whole.format, whole.width, whole.height)
+    assert np.array_equal(fast.image, np.asarray(whole.image))
