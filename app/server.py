@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 EXIT_FAILED = 1
 ANSWERING_S = 0.2  # for the errors that go out when the service has failed
+# Longer than proxies and client libraries keep an idle connection (60 s), so that none is closed as it is being used.
+KEEP_ALIVE_S = 75
 CLOSING_S = 1.0  # for connections that stay open, after everything accepted has been answered
 
 
@@ -128,7 +130,7 @@ def run(app: FastAPI, listener: socket.socket) -> int:
     service: Service = app.state.service
     config = uvicorn.Config(
         app, http=CarefulProtocol, ws="none", log_config=None, access_log=False, server_header=False,
-        timeout_graceful_shutdown=int(CLOSING_S),
+        proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=int(CLOSING_S),
     )  # fmt: skip
     Server(config, service, listener).run(sockets=[listener])
     logger.info("Stopped.")

@@ -1,15 +1,16 @@
 """What every prediction request goes through before its images are looked at: key, place, model, deadline, upload."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from app.errors import InvalidParameter
 from app.http.context import context_of
@@ -26,15 +27,16 @@ class DirectRoute(APIRoute):
     That machinery costs more than all of the rest of the way from the socket to the decoder.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        async def handle(request: Request) -> Response:
-            service: Service = request.app.state.service
-            headers = context_of(request.scope).headers
-            query = read_query(request.scope["query_string"])
-            response: Response = await self.endpoint(request, service, read_key(headers), query)
-            return response
-
-        return handle
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.methods is not None and scope["method"] not in self.methods:
+            await super().handle(scope, receive, send)
+            return
+        request = Request(scope, receive, send)
+        service: Service = request.app.state.service
+        headers = context_of(scope).headers
+        query = read_query(scope["query_string"])
+        response: Response = await self.endpoint(request, service, read_key(headers), query)
+        await response(scope, receive, send)
 
 
 def read_key(headers: Mapping[str, str]) -> str | None:
@@ -84,7 +86,7 @@ async def accepted(
         context.model = model.name
         top_k = choose_top_k(query.top_k, model)
         async with deadline(seconds):
-            files = await read_uploads(context.headers, request.stream(), limits)
+            files = await read_uploads(context.headers, request.receive, limits)
             service.admission.arrive(place)
             with service.admission.room_for(len(files) - 1):
                 async with while_connected(request.receive):

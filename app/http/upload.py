@@ -1,10 +1,11 @@
 """Read uploads into memory: counted while they stream, never spooled to disk."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
-from python_multipart.multipart import parse_options_header
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from app.errors import MissingFile, PayloadTooLarge, UnsupportedMediaType, UploadTimeout
 from app.http.multipart import read_files
@@ -54,22 +55,22 @@ class UploadLimits:
             raise self.too_large()
 
 
-async def read_uploads(headers: Mapping[str, str], stream: AsyncIterable[bytes], limits: UploadLimits) -> list[bytes]:
+async def read_uploads(headers: Mapping[str, str], receive: Receive, limits: UploadLimits) -> list[bytes]:
     """The bytes of the uploaded images, in order, at least one; each is still to be checked by ``check_file``.
 
     Raises ``MissingFile``, ``MalformedRequest``, ``UnsupportedMediaType`` (of the body, not of the image),
     ``PayloadTooLarge`` as soon as the body's size is reached, and ``UploadTimeout``.
     """
-    content_type, _ = parse_options_header(headers.get("content-type"))
-    is_form = content_type == b"multipart/form-data"
-    if not is_form and content_type != b"application/octet-stream" and not content_type.startswith(b"image/"):
+    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_form = content_type == "multipart/form-data"
+    if not is_form and content_type != "application/octet-stream" and not content_type.startswith("image/"):
         raise UnsupportedMediaType(f"The request's content type is not one that carries an image. {HOW_TO_SEND}")
     try:
         async with asyncio.timeout(limits.timeout_s) as timeout:
             if is_form:
-                files = await read_files(headers["content-type"], _limited(stream, limits), FIELD, limits.max_files)
+                files = await read_files(headers["content-type"], _limited(receive, limits), FIELD, limits.max_files)
             else:
-                files = [b"".join([chunk async for chunk in _limited(stream, limits)])]
+                files = [b"".join([chunk async for chunk in _limited(receive, limits)])]
     except TimeoutError as error:
         if timeout.expired():
             raise UploadTimeout(f"The body did not arrive within {limits.timeout_s:g} s.") from error
@@ -79,11 +80,16 @@ async def read_uploads(headers: Mapping[str, str], stream: AsyncIterable[bytes],
     return files
 
 
-async def _limited(stream: AsyncIterable[bytes], limits: UploadLimits) -> AsyncGenerator[bytes, None]:
-    """The body's chunks, counted."""
-    received = 0
-    async for chunk in stream:
+async def _limited(receive: Receive, limits: UploadLimits) -> AsyncGenerator[bytes, None]:
+    """The body's chunks, counted. Raises ``ClientDisconnect`` when the client leaves before the end."""
+    received, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
         received += len(chunk)
         if received > limits.max_body_bytes:
             raise limits.too_large()
         yield chunk
+        more = message.get("more_body", False)

@@ -9,7 +9,7 @@ from app.model.registry import Pixels
 
 CLASSES = 1000
 POISON, HANG = (255, 0, 255), (0, 255, 255)  # pictures of these colours break, or never end, a forward pass
-STEP = 16
+STEP = 32
 FIXED_MS, PER_IMAGE_MS = 4.0, 0.35
 
 
