@@ -3,6 +3,7 @@
 
     scripts/chaos.py            the full run, some minutes
     scripts/chaos.py --short    a quick one, inside scripts/test
+    scripts/chaos.py --soak 15  minutes of mixed traffic: memory, file descriptors and threads must stay flat
 
 Early disconnects, slow and broken uploads, huge and empty bodies, random bytes, truncated images of every format, a
 network that fails on one marked image or hangs, SIGTERM under load, SIGKILL and a restart. Beside each fault good
@@ -23,9 +24,13 @@ if __name__ == "__main__":
 
 import argparse
 import asyncio
+import statistics
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from tqdm import tqdm
 
 from scripts.benchmarking.client import Outcome, closed_loop
 from scripts.benchmarking.faults import FAULTS, one_color, send_raw
@@ -35,6 +40,7 @@ from scripts.benchmarking.uploads import Upload, read_jpegs, with_answers
 
 GOOD_CONNECTIONS = 4
 MAX_GROWTH = 1.1
+STORM_SETTINGS = {"VGG_UPLOAD_TIMEOUT_S": "1", "VGG_MAX_QUEUE_DELAY_S": "30", "VGG_MAX_UPLOAD_MB": "4"}
 # Refused for a reason that the service gave, or never accepted: neither is a loss.
 NO_LOSS = frozenset({"200", "429", "503", "ConnectionRefusedError"})
 
@@ -42,12 +48,16 @@ NO_LOSS = frozenset({"200", "429", "503", "ConnectionRefusedError"})
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="fewer of everything")
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="only good requests and faults, for so long")
     parser.add_argument("--seed", type=int, default=1, help="of the random faults (%(default)s)")
     arguments = parser.parse_args()
     uploads = with_answers(read_jpegs(None), SimulatedNetwork())
-    failures = storm(uploads, 1 if arguments.short else 20, arguments.seed)
-    failures += stop_under_load(uploads, 2 if arguments.short else 20)
-    failures += hang_kill_and_restart(uploads)
+    if arguments.soak:
+        failures = soak(uploads, 60 * arguments.soak, arguments.seed)
+    else:
+        failures = storm(uploads, 1 if arguments.short else 20, arguments.seed)
+        failures += stop_under_load(uploads, 2 if arguments.short else 20)
+        failures += hang_kill_and_restart(uploads)
     for failure in failures:
         print(f"FAILED: {failure}")
     print(f"{len(failures)} failed" if failures else "all held")
@@ -57,8 +67,7 @@ def main() -> int:
 def storm(uploads: Sequence[Upload], times: int, seed: int) -> list[str]:
     """Each fault with good requests beside it; at the end answers are still right and memory is where it was."""
     failures = []
-    settings = {"VGG_UPLOAD_TIMEOUT_S": "1", "VGG_MAX_QUEUE_DELAY_S": "30", "VGG_MAX_UPLOAD_MB": "4"}
-    with start_simulated("ours", 2, 0.2, **settings) as server:
+    with start_simulated("ours", 2, 0.2, **STORM_SETTINGS) as server:
         asyncio.run(closed_loop(server.port, uploads, 16, 3))
         asyncio.run(all_faults(server, uploads, 1, seed + 1))  # memory settles after everything has been met once
         before = server.private_mib()
@@ -72,7 +81,41 @@ def storm(uploads: Sequence[Upload], times: int, seed: int) -> list[str]:
     return failures
 
 
-async def all_faults(server: RunningServer, uploads: Sequence[Upload], times: int, seed: int) -> list[str]:
+class Use(NamedTuple):
+    """What a process holds."""
+
+    memory_mib: float
+    descriptors: int
+    threads: int
+
+
+def soak(uploads: Sequence[Upload], seconds: float, seed: int) -> list[str]:
+    """Faults and good requests for a long time; what is held after a fifth of it is about what is held at the end."""
+    uses: list[Use] = []
+    failures = []
+    with start_simulated("ours", 2, 0.2, **STORM_SETTINGS) as server:
+        began = time.perf_counter()
+        with tqdm(total=round(seconds), unit="s", desc="soak") as progress:
+            while (elapsed := time.perf_counter() - began) < seconds:
+                progress.update(round(elapsed) - progress.n)
+                failures += asyncio.run(all_faults(server, uploads, 1, seed + len(uses), say=lambda _: None))
+                failures += complaints("good requests", asyncio.run(closed_loop(server.port, uploads, 16, 5)))
+                time.sleep(1)  # what is being closed is closed
+                uses.append(Use(server.private_mib(), *server.descriptors_and_threads()))
+    settled = uses[len(uses) // 5 :]
+    for quarter in range(5):
+        print(settled[quarter * (len(settled) - 1) // 4])
+    first, last = (Use(*map(statistics.median, zip(*part, strict=True))) for part in (settled[:5], settled[-5:]))
+    for name, early, late in zip(Use._fields, first, last, strict=True):
+        print(f"{name}: {early:.0f} -> {late:.0f}")
+        if late > MAX_GROWTH * early:
+            failures.append(f"{name} grew from {early:.0f} to {late:.0f}")
+    return failures
+
+
+async def all_faults(
+    server: RunningServer, uploads: Sequence[Upload], times: int, seed: int, say: Callable[[str], object] = print
+) -> list[str]:
     failures = []
     for fault in FAULTS:
         stop = asyncio.Event()
@@ -82,7 +125,7 @@ async def all_faults(server: RunningServer, uploads: Sequence[Upload], times: in
             seen += await fault.inflict(server.port, seed * 1000 + number)
         stop.set()
         outcome = await good
-        print(f"{fault.name}: {dict(seen)}; good requests beside: {dict(outcome.statuses)}", flush=True)
+        say(f"{fault.name}: {dict(seen)}; good requests beside: {dict(outcome.statuses)}")
         failures += complaints(f"good requests beside {fault.name}", outcome)
         failures += [f"{fault.name}: {count} x {what}" for what, count in seen.items() if what not in fault.expected]
     return failures

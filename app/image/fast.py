@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.image.decode import DRAFT_PIXELS, Decoded, Opened, load, open_image, turn_of
+from app.image.decode import Decoded, Opened, is_large, load, open_image, turn_of
 from app.image.preprocess import EXTREME_ASPECT, preprocess, resized_size
 from app.model.manifest import Preprocessing
 
@@ -27,7 +27,7 @@ def decode_fast(data: bytes, max_pixels: int, short_side: int) -> Decoded[NDArra
     refuse.
     """
     opened = open_image(data, max_pixels)
-    if _is_plain(opened):
+    if _is_plain(opened) and not is_large(opened.width, opened.height, short_side):
         try:
             return Decoded(simplejpeg.decode_jpeg(data), opened.format, opened.width, opened.height)
         except ValueError:
@@ -38,11 +38,10 @@ def decode_fast(data: bytes, max_pixels: int, short_side: int) -> Decoded[NDArra
 
 
 def _is_plain(opened: Opened) -> bool:
-    """Whether a picture is a JPEG in full size and sRGB, that needs no turning and no converting."""
+    """Whether a picture is a JPEG in sRGB that needs no turning and no converting."""
     image = opened.image
     return (
         opened.format == image.format == "JPEG"
-        and opened.width * opened.height <= DRAFT_PIXELS
         and image.mode == "RGB"
         and "icc_profile" not in image.info
         and ("exif" not in image.info or turn_of(opened.format, image) is None)

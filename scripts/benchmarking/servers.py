@@ -41,6 +41,10 @@ class RunningServer:
     def resident_mib(self) -> float:
         return float(sum(process.memory_info().rss for process in self._tree())) / 2**20
 
+    def descriptors_and_threads(self) -> tuple[int, int]:
+        processes = self._tree()
+        return sum(process.num_fds() for process in processes), sum(process.num_threads() for process in processes)
+
     def private_mib(self) -> float:
         """Without the pages of mapped files."""
         return float(sum(process.memory_full_info().uss for process in self._tree())) / 2**20

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app.errors import ServiceError
-from app.image.decode import DRAFT_PIXELS, decode
+from app.image.decode import decode
 from app.image.fast import decode_fast, preprocess_fast
 from app.image.preprocess import preprocess
 from app.model.manifest import Preprocessing
@@ -34,33 +34,32 @@ def test_it_follows_the_exact_path_to_within_a_level(size: tuple[int, int], prep
 
 
 def test_a_large_jpeg_is_decoded_smaller_and_tells_its_real_size() -> None:
-    large = photograph("coffee").resize((2400, 1600))
+    large = photograph("coffee").resize((4200, 2800))
     whole, part = decode(encode(large, "JPEG"), MAX_PIXELS), decode(encode(large, "JPEG"), MAX_PIXELS, VGG16.resize)
-    assert (part.width, part.height) == (whole.width, whole.height) == (2400, 1600)
-    assert whole.image.size == (2400, 1600)
-    assert part.image.size == (600, 400)  # a quarter; an eighth would be less than the 256 that are needed
+    assert (part.width, part.height) == (whole.width, whole.height) == (4200, 2800)
+    assert whole.image.size == (4200, 2800)
+    assert part.image.size == (2100, 1400)  # a half; a quarter would be less than four times the 256 that are needed
     off_by = np.abs(resized(part.image, VGG16).astype(int) - preprocess(whole.image, VGG16).astype(int))
-    assert off_by.mean() < 1.5
+    assert off_by.mean() < 0.5
 
 
 def test_a_large_turned_jpeg_tells_its_size_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    decoded = decode(encode(photograph("coffee").resize((2400, 1600)), "JPEG", exif=exif), MAX_PIXELS, 256)
-    assert (decoded.width, decoded.height) == (1600, 2400)
-    assert decoded.image.size == (400, 600)
+    decoded = decode(encode(photograph("coffee").resize((4200, 2800)), "JPEG", exif=exif), MAX_PIXELS, 256)
+    assert (decoded.width, decoded.height) == (2800, 4200)
+    assert decoded.image.size == (1400, 2100)
 
 
-def test_a_jpeg_under_a_megapixel_is_decoded_whole() -> None:
-    image = photograph("coffee").resize((1200, 800))
-    assert image.width * image.height < DRAFT_PIXELS
-    assert decode(encode(image, "JPEG"), MAX_PIXELS, 224).image.size == (1200, 800)
+def test_a_jpeg_that_is_not_large_is_decoded_whole() -> None:
+    image = photograph("coffee").resize((3000, 2047))
+    assert decode(encode(image, "JPEG"), MAX_PIXELS, 256).image.size == (3000, 2047)
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
 def test_both_paths_accept_and_refuse_the_same_files(image_format: str) -> None:
     random = np.random.default_rng(11)
-    image = photograph().resize((1300, 800) if image_format == "JPEG" else (96, 64))
+    image = photograph().resize((3000, 2100) if image_format == "JPEG" else (96, 64))
     data = save_heic(image) if image_format == "HEIF" else encode(image, image_format)
     files = [data, *(data[: int(len(data) * share)] for share in (0.01, 0.1, 0.5, 0.9, 0.999))]
     for _ in range(30):
@@ -95,7 +94,7 @@ def jpegs() -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize("data", [data for _, data in jpegs()], ids=[name for name, _ in jpegs()])
-def test_a_jpeg_below_a_megapixel_has_the_same_pixels_on_both_paths(data: bytes) -> None:
+def test_a_jpeg_that_is_not_large_has_the_same_pixels_on_both_paths(data: bytes) -> None:
     whole, fast = decode(data, MAX_PIXELS), decode_fast(data, MAX_PIXELS, VGG16.resize)
     assert (fast.format, fast.width, fast.height) == (whole.format, whole.width, whole.height)
     assert np.array_equal(fast.image, np.asarray(whole.image))
