@@ -14,8 +14,10 @@ from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 from app.errors import TooManyPixels, UndecodableImage, UnsupportedMediaType
 from app.image.color import MAX_PROFILE_BYTES, to_srgb
 from app.image.formats import SUPPORTED, is_unreasonable, sniff_format, webp_size
+from app.image.gif import register_gif_opener
 from app.image.preprocess import resized_size
 
+register_gif_opener()
 pillow_heif.register_heif_opener()
 # Pillow's own limit is a warning at one size and an error at another; ours is one number, checked before any pixel.
 Image.MAX_IMAGE_PIXELS = None
@@ -96,6 +98,9 @@ def decode(data: bytes, max_pixels: int, short_side: int | None = None) -> Decod
         if short_side is not None and name == "JPEG" and width * height > DRAFT_PIXELS:
             image.draft(image.mode, resized_size(width, height, short_side))
         image.load()
+        if name == "HEIF":  # libheif gives the size of what it found, whatever the header says
+            width, height = image.size
+            _check_size((width, height), max_pixels)
         turn = _turn(image, name)
         if turn is not None:
             image = image.transpose(turn)  # lets go of the decoder and its buffers, too

@@ -155,6 +155,17 @@ def test_one_pixel_too_many_in_every_format(image_format: str) -> None:
         decode(data, 64 * 48 - 1)
 
 
+def test_a_heif_whose_header_lies_counts_as_what_it_is() -> None:
+    honest = save_heic(plain((10, 20, 30), (64, 48)))
+    says, lies = (b"ispe" + struct.pack(">III", 0, *size) for size in ((64, 48), (32, 24)))
+    assert says in honest
+    lying = honest.replace(says, lies)
+    decoded = decode(lying, 64 * 48)
+    assert (decoded.width, decoded.height) == decoded.image.size == (64, 48)
+    with pytest.raises(TooManyPixels):
+        decode(lying, 64 * 48 - 1)
+
+
 @pytest.mark.parametrize(
     "options",
     [{"quality": 80}, {"lossless": True}, {"quality": 80, "save_all": True, "append_images": [plain((1, 2, 3))]}],
