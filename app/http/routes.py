@@ -94,9 +94,7 @@ async def predict(request: Request, service: TheService, key: GivenKey, query: T
     summary="Classify several images",
     response_model=schemas.BatchResponse,
     responses=PREDICT_ERRORS,
-    openapi_extra=describe_body(
-        {"type": "array", "items": IMAGE, "minItems": 1, "description": "The images: this field, repeated."}
-    ),
+    openapi_extra=describe_body({"type": "array", "items": IMAGE, "description": "The images: this field, repeated."}),
 )
 async def predict_batch(request: Request, service: TheService, key: GivenKey, query: TheQuery) -> Response:
     """As `POST /predict`, for several files in one request: one result or one problem per file, in order.
