@@ -10,6 +10,8 @@ from starlette.staticfiles import StaticFiles
 
 from app.errors import ServiceError
 from app.http.schemas import Problem
+from app.http.service import Service
+from app.http.upload import FIELD
 
 ERRORS: list[type[ServiceError]] = [ServiceError, *ServiceError.__subclasses__()]
 CODES = sorted({error.code for error in ERRORS})
@@ -47,6 +49,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schema["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] = CODES
         _drop_validation_errors(schema)
         _describe_headers(schema)
+        _describe_batch(schema, app.state.service)
         app.openapi_schema = schema
     return app.openapi_schema
 
@@ -56,6 +59,12 @@ def _describe_headers(schema: dict[str, Any]) -> None:
         for operation in path.values():
             for response in operation["responses"].values():
                 response["headers"] = HEADERS | response.get("headers", {})
+
+
+def _describe_batch(schema: dict[str, Any], service: Service) -> None:
+    """How many files a request may have is a setting."""
+    form = schema["paths"]["/predict/batch"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    form["properties"][FIELD] |= {"minItems": 1, "maxItems": service.many_files.max_files}
 
 
 def _drop_validation_errors(schema: dict[str, Any]) -> None:

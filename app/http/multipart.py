@@ -1,5 +1,6 @@
 """``multipart/form-data`` parsed as it streams, in memory: a container's disk is read-only."""
 
+import logging
 from collections.abc import AsyncIterable
 
 from python_multipart.exceptions import FormParserError
@@ -8,6 +9,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from app.errors import MalformedRequest
 
 MAX_PARTS = 64
+# The parser warns about every broken form; the request's own log line says so, without what was in the upload.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 class FilesOfField:

@@ -15,8 +15,10 @@ from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 from app.errors import TooManyPixels, UndecodableImage, UnsupportedMediaType
 from app.image.color import MAX_PROFILE_BYTES, to_srgb
 from app.image.formats import SUPPORTED, is_unreasonable, sniff_format, webp_size
+from app.image.gif import register_gif_opener
 from app.image.preprocess import resized_size
 
+register_gif_opener()
 pillow_heif.register_heif_opener()
 # Pillow's own limit is a warning at one size and an error at another; ours is one number, checked before any pixel.
 Image.MAX_IMAGE_PIXELS = None
@@ -131,6 +133,8 @@ def load(opened: Opened, short_side: int | None) -> Decoded[Image.Image]:
         if short_side is not None and name == "JPEG" and is_large(width, height, short_side):
             image.draft(image.mode, resized_size(width, height, DETAIL * short_side))
         image.load()
+        if name == "HEIF":  # a crop that reaches over the edge leaves less than the header announces
+            width, height = image.size
         turn = turn_of(name, image)
         if turn is not None:
             image = image.transpose(turn)  # lets go of the decoder and its buffers, too

@@ -64,6 +64,16 @@ def test_malformed_request(service: RunningService, content_type: str, body: byt
     check_problem(response, 400, "malformed_request")
 
 
+def test_a_broken_form_leaves_nothing_of_itself_in_the_log(
+    service: RunningService, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = b"--b\r\nContent-Disposition: form-data; na\x01me\r\n: x\r\n\r\n--b--\r\n"
+    form = {"content-type": "multipart/form-data; boundary=b"}
+    with caplog.at_level("INFO"):
+        check_problem(service.client.post("/predict", content=body, headers=form), 400, "malformed_request")
+    assert {record.name for record in caplog.records if record.name != "httpx"} == {"app.requests"}
+
+
 def test_unsupported_media_type(service: RunningService) -> None:
     check_problem(service.predict(b"%PDF-1.7 not an image"), 415, "unsupported_media_type")
     lie = service.client.post("/predict", content=b"text", headers={"content-type": "image/png"})

@@ -6,7 +6,9 @@ import pytest
 
 from app import errors
 from app.http.schemas import PredictionResponse, Problem
-from tests.running import RunningService
+from tests.dummy import DummyNetwork, dummy_model
+from tests.pictures import png
+from tests.running import RunningService, running
 
 
 @pytest.fixture
@@ -57,9 +59,17 @@ def test_both_ways_to_send_an_image_are_documented(document: dict[str, Any]) -> 
     assert {parameter["name"] for parameter in operation["parameters"]} == {"model", "top_k", "X-Request-Timeout-Ms"}
 
 
-def test_an_answer_validates_against_the_documented_form(service: RunningService) -> None:
-    from tests.pictures import png
+def test_how_many_files_a_batch_takes_is_documented(network: DummyNetwork) -> None:
+    with running(dummy_model(network), max_files=3) as service:
+        document = service.client.get("/openapi.json").json()
+        form = document["paths"]["/predict/batch"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+        assert (form["properties"]["file"]["minItems"], form["properties"]["file"]["maxItems"]) == (1, 3)
+        for files, status in ((0, 400), (1, 200), (3, 200), (4, 400)):
+            sent = [("file", ("picture", png((1, 2, 3))))] * files or [("other", ("picture", b"x"))]
+            assert service.client.post("/predict/batch", files=sent).status_code == status
 
+
+def test_an_answer_validates_against_the_documented_form(service: RunningService) -> None:
     PredictionResponse.model_validate_json(service.predict(png((1, 2, 3))).content)
 
 

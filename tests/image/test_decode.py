@@ -153,6 +153,16 @@ def test_one_pixel_too_many_in_every_format(image_format: str) -> None:
         decode(data, 64 * 48 - 1)
 
 
+def test_a_heif_cropped_beyond_its_edge_tells_the_size_that_is_left() -> None:
+    data = save_heic(plain((10, 20, 30), (40, 30)))
+    at = data.index(b"clap")  # ISO/IEC 23008-12, 6.5.9: width, height and the offsets of the centre, as fractions
+    assert struct.unpack_from(">II", data, at + 4) == (40, 1)
+    wider = data[: at + 4] + struct.pack(">II", 80, 1) + data[at + 12 :]
+    decoded = decode(wider, 10_000)
+    assert (decoded.width, decoded.height) == decoded.image.size
+    assert 40 < decoded.width < 80
+
+
 @pytest.mark.parametrize(
     "options",
     [{"quality": 80}, {"lossless": True}, {"quality": 80, "save_all": True, "append_images": [plain((1, 2, 3))]}],

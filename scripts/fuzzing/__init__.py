@@ -1,0 +1,1 @@
+"""Parts of scripts/fuzz.py: seeds, what must hold of every input, and the two fuzzers."""
