@@ -15,9 +15,7 @@ class CheckFailed(Exception):
 
 def output_of(command: Sequence[str], cwd: Path | None = None, timeout_s: float | None = None) -> str:
     """What it printed, stripped. Raises ``CheckFailed`` with its last words when it fails."""
-    result = subprocess.run(
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, timeout=timeout_s
-    )
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=timeout_s)
     if result.returncode:
         words = "\n".join((result.stdout + result.stderr).strip().splitlines()[-30:])
         raise CheckFailed(f"{' '.join(command)} ended with {result.returncode}:\n{words}")

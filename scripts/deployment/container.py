@@ -121,7 +121,7 @@ def _spec(image: Image, compose: Mapping[str, Any], order: Order) -> dict[str, A
             "args": _arguments(image, service, order),
             "env": _environment(image, service, order),
             "cwd": image.config.get("WorkingDir") or "/",
-            "capabilities": {which: kept for which in ("bounding", "effective", "inheritable", "permitted")},
+            "capabilities": dict.fromkeys(("bounding", "effective", "inheritable", "permitted"), kept),
             "noNewPrivileges": "no-new-privileges:true" in service.get("security_opt", ()),
         },
         "root": {"path": str(image.root), "readonly": bool(service.get("read_only"))},

@@ -17,7 +17,10 @@ PIP_FILES = "/run/pip-of-the-host"
 
 
 def have(image: str) -> bool:
-    return subprocess.run([*BUILDAH, "inspect", "--type", "image", image], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run([*BUILDAH, "inspect", "--type", "image", image], capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 def make_base(mirror: str) -> None:
@@ -57,7 +60,7 @@ def pip_configuration() -> Iterator[list[str]]:
     for line in listed.splitlines():
         key, _, value = line.partition("=")
         values[key.rpartition(".")[2]] = value.strip("'\"")
-    volumes = []
+    volumes: list[str] = []
     for key, value in values.items():
         words = []
         for word in value.split():

@@ -120,7 +120,7 @@ def photograph_of_5_mb() -> bytes:
     """A real photograph (scikit-image ships it), enlarged, with a camera's grain, as a JPEG of at least 5 MB."""
     from skimage import data  # noqa: PLC0415 - a development dependency
 
-    large = Picture.fromarray(data.chelsea()).resize((3648, 2432), Picture.Resampling.LANCZOS)
+    large = Picture.fromarray(getattr(data, "chelsea")()).resize((3648, 2432), Picture.Resampling.LANCZOS)
     grain = np.random.default_rng(0).normal(0, 6, (2432, 3648, 1))
     noisy = Picture.fromarray(np.clip(np.asarray(large) + grain, 0, 255).astype(np.uint8))
     for quality in range(80, 100):
@@ -139,9 +139,12 @@ def drains(container: Container, host: str, photograph: bytes) -> None:
     def ask() -> None:
         while not done.is_set():
             try:
-                statuses.append(httpx.post(f"http://{host}:8000/predict", files={"file": photograph}, timeout=60).status_code)
+                statuses.append(
+                    httpx.post(f"http://{host}:8000/predict", files={"file": photograph}, timeout=60).status_code
+                )
             except httpx.ConnectError:
                 return  # gone, as it should be
+
     threads = [threading.Thread(target=ask) for _ in range(2)]
     for thread in threads:
         thread.start()
