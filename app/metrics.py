@@ -23,6 +23,8 @@ class Metrics:
         self.requests = Counter(
             "requests", "Answered requests, by route and by the contract's code.", ("route", "code"), registry=registry
         )
+        for code in ("ok", "queue_full", "deadline_exceeded", "internal"):
+            self.requests.labels("/predict", code)  # from zero on: a rate does not see the step from nothing to one
         self.cancelled = Counter(
             "requests_cancelled", "Requests whose work was dropped unfinished.", ("reason",), registry=registry
         )

@@ -75,7 +75,7 @@ class Container:
             subprocess.run(["runc", "kill", self.name, "KILL"], capture_output=True, check=False)
             self.process.wait(30)
         subprocess.run(["runc", "delete", "--force", self.name], capture_output=True, check=False)
-        shutil.rmtree(self._bundle)
+        shutil.rmtree(self._bundle, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)

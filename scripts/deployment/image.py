@@ -41,8 +41,11 @@ def make_base(mirror: str) -> None:
     say(f"made a stand-in for {BASE} with debootstrap: it is not the official image")
 
 
-def build(tag: str, arguments: dict[str, str]) -> None:
+def build(tag: str, arguments: dict[str, str], *, anew: bool) -> None:
     """Build the Dockerfile as it is; pip in it is told what pip on this machine is told."""
+    if not anew and have(tag):
+        say(f"{tag} is here already: not built again")
+        return
     with pip_configuration() as volumes:
         command = [*BUILDAH, "bud", "--isolation", "chroot", "--format", "docker", "--pull-never", "--tag", tag]
         for name, value in arguments.items():
@@ -50,6 +53,10 @@ def build(tag: str, arguments: dict[str, str]) -> None:
         for volume in volumes:
             command += ["--volume", volume]
         output_of([*command, str(CHECKOUT)])
+
+
+def remove_image(tag: str) -> None:
+    output_of([*BUILDAH, "rmi", tag])
 
 
 @contextmanager

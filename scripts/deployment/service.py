@@ -17,6 +17,7 @@ from scripts.deployment.command import require, say
 from scripts.deployment.container import Container, Image, Order, start
 
 MODEL = "checked"
+HOST = "127.0.0.20"
 START_S = 180
 WORK_S = 300
 
@@ -39,6 +40,31 @@ def _to_its_end(image: Image, order: Order) -> str:
         return container.words()
     finally:
         container.remove()
+
+
+def check_service(image: Image, store: Path, empty: Path, photograph: bytes) -> None:
+    refuses_to_start_unprepared(image, empty)
+    say("without weights: exit 1 and the paragraph that says what to do")
+    expected = expected_class(store, photograph)
+    began = time.monotonic()
+    with serving(image, store, "check-service", HOST) as container:
+        say(f"ready {time.monotonic() - began:.1f} s after the start")
+        is_confined(container)
+        say("uid 10001, no capabilities, no new privileges, nothing writable but /tmp, no compiler, no pip")
+        require(container.run(["python", "-m", "app.healthcheck"]).returncode == 0, "the health check fails")
+        classifies(HOST, photograph, expected)
+        drains(container, HOST, photograph)
+
+
+def untrained_weights(folder: Path) -> Path:
+    """VGG16 as it is before training: its answers mean nothing, but they are answers, and always the same."""
+    import torch  # noqa: PLC0415 - takes seconds
+    from torchvision.models import vgg16  # noqa: PLC0415
+
+    torch.manual_seed(0)
+    path = folder / "untrained.pth"
+    torch.save(vgg16().state_dict(), path)
+    return path
 
 
 def refuses_to_start_unprepared(image: Image, empty: Path) -> None:
@@ -95,10 +121,11 @@ def is_confined(container: Container) -> None:
         require(container.run(["sh", "-c", f"command -v {tool}"]).returncode, f"{tool} is in the image")
 
 
-def classifies(host: str, photograph: bytes) -> None:
+def classifies(host: str, photograph: bytes, expected: int) -> None:
     """A photograph of 5 MB gets the answer that the checkout gives to it."""
     answer = httpx.post(f"http://{host}:8000/predict", files={"file": photograph}, timeout=60).raise_for_status().json()
     best = answer["predictions"][0]
+    require(best["class_index"] == expected, f"the image says {best}, the checkout {expected}")
     say(f"{len(photograph) / 1e6:.1f} MB, {answer['image']['width']} × {answer['image']['height']}: "
         f"{best['label_en']} / {best['label_zh']} ({best['probability']:.4f}), {answer['timing_ms']}")  # fmt: skip
 
@@ -120,7 +147,8 @@ def photograph_of_5_mb() -> bytes:
     """A real photograph (scikit-image ships it), enlarged, with a camera's grain, as a JPEG of at least 5 MB."""
     from skimage import data  # noqa: PLC0415 - a development dependency
 
-    large = Picture.fromarray(getattr(data, "chelsea")()).resize((3648, 2432), Picture.Resampling.LANCZOS)
+    small = Picture.fromarray(data.chelsea())  # type: ignore[no-untyped-call]
+    large = small.resize((3648, 2432), Picture.Resampling.LANCZOS)
     grain = np.random.default_rng(0).normal(0, 6, (2432, 3648, 1))
     noisy = Picture.fromarray(np.clip(np.asarray(large) + grain, 0, 255).astype(np.uint8))
     for quality in range(80, 100):
