@@ -27,7 +27,7 @@ RUN scripts/install ${TORCH_INDEX_URL:+--cpu} --extras "${EXTRAS}" \
     && .venv/bin/python -c 'import torch, torchvision.models, torchvision.transforms.v2'
 COPY app app
 COPY scripts/prepare_model.py scripts/
-RUN .venv/bin/python -m compileall -q --invalidation-mode unchecked-hash app scripts
+RUN .venv/bin/python -m compileall -q --invalidation-mode unchecked-hash app scripts && rm scripts/install
 COPY models models
 
 FROM ${BASE}
@@ -49,6 +49,7 @@ COPY --from=build /app /app
 WORKDIR /app
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     VGG_HOST=0.0.0.0 \
     VGG_STORE_DIR=/store
 USER 10001:10001

@@ -20,6 +20,7 @@ MODEL = "checked"
 HOST = "127.0.0.20"
 START_S = 180
 WORK_S = 300
+LOST = 0  # in the place of a status: the connection broke
 
 
 def prepare(image: Image, store: Path, weights: Path) -> None:
@@ -172,6 +173,8 @@ def drains(container: Container, host: str, photograph: bytes) -> None:
                 )
             except httpx.ConnectError:
                 return  # gone, as it should be
+            except httpx.TransportError:
+                statuses.append(LOST)
 
     threads = [threading.Thread(target=ask) for _ in range(2)]
     for thread in threads:
