@@ -1,6 +1,6 @@
 """What two devices are worth: one process for each behind the proxy, or one process that feeds both.
 
-    python -m scripts.deployment.two_devices [--fixed-ms 40] [--per-image-ms 4] [--seconds 10]
+    python -m scripts.deployment.two_devices [--fixed-ms 200] [--per-image-ms 20] [--seconds 10]
 
 Devices are simulated (a batch of n takes fixed + per image · n milliseconds), everything else is real: service, haproxy
 with the deployed balancing, pictures, answers checked. One process for two devices is given the best that such a design
@@ -27,8 +27,8 @@ LONG = {"VGG_MAX_QUEUE_DELAY_S": "600", "VGG_LOG_LEVEL": "critical"}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fixed-ms", type=float, default=40)
-    parser.add_argument("--per-image-ms", type=float, default=4)
+    parser.add_argument("--fixed-ms", type=float, default=200)
+    parser.add_argument("--per-image-ms", type=float, default=20)
     parser.add_argument("--seconds", type=float, default=10)
     arguments = parser.parse_args()
     uploads = with_answers(read_jpegs(None), SimulatedNetwork())
