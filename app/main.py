@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import __version__
 from app.batcher import Batcher
 from app.errors import ModelError, ModelNotFound, NotReady, ServiceError, UnknownModel
+from app.gpu import watch_gpus
 from app.http import docs, problems, routes
 from app.http.admission import Admission
 from app.http.auth import KeyRing
@@ -136,6 +137,7 @@ def build_service(settings: Settings, load: Loader, selection: Selection) -> Ser
         lambda: batcher.oldest_s,
         lambda: lifecycle.state is State.READY,
     )
+    watch_gpus(metrics.registry)
     one_file = UploadLimits(settings.max_upload_bytes, 1, settings.upload_timeout_s)
     return Service(
         settings=settings,

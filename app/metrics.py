@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 # Seconds. Fine where the stages live (0.2 ms to 100 ms), coarse up to the request's deadline.
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075,
@@ -15,6 +15,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)  # memory, processor time, open files, when it started
 
         def histogram(name: str, text: str, buckets: tuple[float, ...] = SECONDS) -> Histogram:
             return Histogram(name, text, registry=registry, buckets=buckets)
@@ -22,6 +23,8 @@ class Metrics:
         self.requests = Counter(
             "requests", "Answered requests, by route and by the contract's code.", ("route", "code"), registry=registry
         )
+        for code in ("ok", "queue_full", "deadline_exceeded", "internal"):
+            self.requests.labels("/predict", code)  # from zero on: a rate does not see the step from nothing to one
         self.cancelled = Counter(
             "requests_cancelled", "Requests whose work was dropped unfinished.", ("reason",), registry=registry
         )

@@ -1,0 +1,145 @@
+"""The compose file and the image's files, held to the settings; nothing here starts a container."""
+
+import re
+import subprocess
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import app
+from app.server import CLOSING_S
+from app.settings import Settings
+from scripts.deployment.compose import interpolate, mounts_of, read_compose, size_bytes
+from tests.running import ROOT
+
+COMPOSE = read_compose({})
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("vgg16-service")}
+REPLICAS = [name for name, service in OURS.items() if "healthcheck" in service]
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+DEFAULTS = Settings.model_validate({})
+
+
+def test_variables_are_filled_in_as_compose_does() -> None:
+    assert interpolate("a ${X:-b}/${Y:-} ${Z}", {"Z": "c"}) == "a b/ c"
+    assert interpolate("${X:-b}", {"X": ""}) == "b"
+    assert size_bytes("64m") == 64 * 2**20
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_confined(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["pids_limit"] > 0
+    assert service["mem_limit"]
+    assert "restart" in service
+    assert not re.search(r":latest$", service["image"])
+    assert ":" in service["image"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_setting_that_is_set_exists_and_the_defaults_are_the_services(name: str) -> None:
+    for variable, value in OURS[name]["environment"].items():
+        field = variable.removeprefix("VGG_").lower()
+        assert field in Settings.model_fields, variable
+        if field in ("max_upload_mb", "max_files", "model", "device"):
+            assert str(value) == f"{getattr(DEFAULTS, field):g}" if isinstance(value, int) else str(value)
+    assert "VGG_FALLBACK_MODEL" not in OURS[name]["environment"]  # strict
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+def test_the_grace_period_is_longer_than_the_drain(name: str) -> None:
+    service = OURS[name]
+    grace_s = int(service["stop_grace_period"].removesuffix("s"))
+    assert grace_s > DEFAULTS.drain_delay_s + DEFAULTS.drain_timeout_s + CLOSING_S
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+def test_what_clients_can_make_it_hold_fits_into_the_memory_limit(name: str) -> None:
+    """The README's formula, and two gigabytes for the network and its libraries."""
+    service = OURS[name]
+    workers, buffer_mb = (int(service["environment"][key]) for key in ("VGG_DECODE_WORKERS", "VGG_MAX_BUFFER_MB"))
+    held = 2 * buffer_mb * 2**20 + workers * DEFAULTS.max_pixels * 18 + DEFAULTS.max_queue_size * 200_000
+    assert held + 2 * 2**30 < size_bytes(service["mem_limit"])
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+def test_weights_are_prepared_before_the_service_starts_which_cannot_change_them(name: str) -> None:
+    (prepare,) = OURS[name]["depends_on"]
+    assert OURS[name]["depends_on"][prepare] == {"condition": "service_completed_successfully"}
+    assert OURS[prepare]["restart"] == "no"
+    assert OURS[prepare]["image"] == OURS[name]["image"]
+    assert OURS[prepare].get("profiles", []) in ([], OURS[name].get("profiles"))  # `up cpu` may start it
+    store = {one: next(m for m in mounts_of(COMPOSE, OURS[one]) if m.target == "/store") for one in (prepare, name)}
+    assert store[prepare].source == store[name].source
+    assert store[name].read_only
+    assert not store[prepare].read_only
+
+
+def test_what_is_mounted_from_the_checkout_is_there() -> None:
+    for name, service in SERVICES.items():
+        for mount in mounts_of(COMPOSE, service):
+            if mount.source.startswith(str(ROOT)) and mount.target != "/run/secrets/tls.pem":
+                assert Path(mount.source).exists(), f"{name}: {mount.source}"
+
+
+def test_nothing_but_the_proxy_is_reachable_from_elsewhere_by_default() -> None:
+    published = {name: port for name, service in SERVICES.items() for port in service.get("ports", ())}
+    assert {name for name, port in published.items() if not port.startswith("127.0.0.1:")} == {"proxy"}
+
+
+def test_a_plain_up_starts_the_gpu_service_alone() -> None:
+    assert {name for name, service in SERVICES.items() if "profiles" not in service} == {"prepare", "gpu"}
+
+
+def test_the_image_and_the_compose_file_check_health_alike() -> None:
+    found = re.search(r"HEALTHCHECK (.*) CMD \[(.*)\]", DOCKERFILE)
+    assert found
+    options = dict(option.removeprefix("--").split("=") for option in found[1].split())
+    command = [word.strip(' "') for word in found[2].split(",")]
+    for name in REPLICAS:
+        check = OURS[name]["healthcheck"]
+        assert check["test"] == ["CMD", *command]
+        assert {key.replace("_", "-"): str(value) for key, value in check.items() if key != "test"} == options
+
+
+def test_the_image_carries_the_version() -> None:
+    assert f"ARG VERSION={app.__version__}\n" in DOCKERFILE
+
+
+def context() -> set[str]:
+    """What the builder is given of the files that git knows or ignores: .dockerignore, its last matching line wins."""
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    patterns = [line for line in lines if line and not line.startswith("#")]
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    names = [name for name in listed.split("\0") if name]
+    names += [".git/config", "models/vgg16/weights.safetensors", "models/mine/weights.safetensors",
+              "models/mine/labels.csv",
+              "models/vgg16/receipt.json", "models/vgg16/vgg16-397923af.pth.part", ".venv/pyvenv.cfg", "x.pth",
+              "app/__pycache__/main.cpython-311.pyc", "app/weights.safetensors"]  # fmt: skip
+    return {name for name in names if not _ignored(name, patterns)}
+
+
+def _ignored(name: str, patterns: list[str]) -> bool:
+    ignored = False
+    parents = [name, *(str(parent) for parent in Path(name).parents)]
+    for pattern in patterns:
+        positive = pattern.removeprefix("!")
+        for path in parents:
+            same_depth = path.count("/") == positive.count("/") or "**" in positive
+            if (fnmatch(path, positive) and same_depth) or (positive.startswith("**/") and fnmatch(path, positive[3:])):
+                ignored = not pattern.startswith("!")
+    return ignored
+
+
+def test_the_builder_gets_what_it_needs_and_no_weights() -> None:
+    given = context()
+    tracked = {name for name in given if (ROOT / name).is_file() and "__pycache__" not in name}
+    assert given == tracked  # none of the invented ones
+    assert {"pyproject.toml", "requirements.lock", "scripts/install", "scripts/prepare_model.py"} <= given
+    assert {"models/vgg16/manifest.json", "models/labels/imagenet1k.csv", "app/main.py", "app/http/routes.py"} <= given
+    assert not any(name.startswith(("tests/", "scripts/bench", "scripts/deploy", "deploy/", ".")) for name in given)
