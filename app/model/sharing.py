@@ -52,8 +52,8 @@ def _check_base(base: ModelStore, manifest: Manifest) -> Receipt:
     wanted = manifest.base.weights_sha256
     if not base.is_prepared():
         raise ModelError(
-            f"{manifest.name!r} was trained from {manifest.base.model!r} (weights {wanted[:12]}…), which is not prepared: "
-            f"{base.folder} has no weights. Prepare it with scripts/prepare_model.py."
+            f"{manifest.name!r} was trained from {manifest.base.model!r} (weights {wanted[:12]}…), which is not "
+            f"prepared: {base.folder} has no weights. Prepare it with scripts/prepare_model.py."
         )
     receipt = base.check_weights()
     if receipt.weights_sha256 != wanted:

@@ -44,7 +44,8 @@ def augmented(data: bytes, preprocessing: Preprocessing, max_pixels: int, genera
 def shift_colour(pixels: Pixels, alpha: NDArray[np.float64]) -> Pixels:
     """Add one colour to a whole picture: the components, each by its eigenvalue times ``alpha`` (3,)."""
     shift = EIGENVECTORS @ (alpha * EIGENVALUES) * 255
-    return np.clip(np.rint(pixels + shift), 0, 255).astype(np.uint8)
+    shifted: Pixels = np.clip(np.rint(pixels + shift), 0, 255).astype(np.uint8)
+    return shifted
 
 
 def ten_crops(data: bytes, preprocessing: Preprocessing, max_pixels: int) -> Pixels:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from app.errors import ModelError
 from app.model.manifest import Preprocessing
-from app.model.network import TORCHVISION_VGGS, build_backbone, load_tensors
+from app.model.network import TORCHVISION_VGGS, build_backbone, load_tensors, place
 
 Train = Literal["head", "classifier", "block5", "all"]
 TRAIN: tuple[Train, ...] = get_args(Train)
@@ -120,7 +120,7 @@ def cut_network(
     """
     backbone = build_backbone(architecture, classes)
     weights, biases = _head_names(backbone)
-    given = {name: tensor.clone() for name, tensor in tensors.items()} if train == "all" else dict(tensors)
+    given = {name: place(tensor, torch.device("cpu"), torch.float32) for name, tensor in tensors.items()}
     if not keep_head:
         width = backbone.state_dict()[weights].shape[1]
         generator = torch.Generator().manual_seed(seed)
@@ -144,7 +144,7 @@ def _cut_vgg(backbone: nn.Module, train: Train) -> tuple[list[nn.Module], list[n
     features = list(cast(nn.Sequential, backbone.features))
     classifier = list(cast(nn.Sequential, backbone.classifier))
     layers = [*features, cast(nn.Module, backbone.avgpool), nn.Flatten(1), *classifier]
-    pools = [place for place, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
+    pools = [number for number, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
     cut = {
         "head": len(layers) - 2,  # the last dropout learns nothing, but it works on what the head is shown
         "classifier": len(layers) - len(classifier),
@@ -195,6 +195,6 @@ def _own_memory(tail: list[nn.Module]) -> None:
 
 
 def _replace_dropout(tail: list[nn.Module], p: float) -> None:
-    for place, layer in enumerate(tail):
+    for number, layer in enumerate(tail):
         if isinstance(layer, nn.Dropout):
-            tail[place] = RowDropout(p, salt=place)
+            tail[number] = RowDropout(p, salt=number)

@@ -1,4 +1,4 @@
-"""Which pictures a folder holds and what each one shows: Kaggle's flat names, or a folder a class. Nothing is guessed."""
+"""Which pictures a folder holds and what each shows: Kaggle's flat names, or a folder a class. Nothing is guessed."""
 
 import os
 import re

@@ -100,6 +100,7 @@ def compute_rows(
     front: Front,
     digests: Sequence[str],
     pictures: Iterator[Pixels],
+    *,
     batch_size: int,
     device: torch.device,
     bar: "tqdm[None]",

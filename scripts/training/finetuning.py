@@ -21,7 +21,7 @@ from scripts.training.classes import choose_labels, class_names
 from scripts.training.data import Refused, list_pictures, read_exclusions
 from scripts.training.distributed import Ranks
 from scripts.training.features import FeatureCache, cache_key, compute_rows, feature_shape
-from scripts.training.inspection import inspect
+from scripts.training.inspection import alike_across_parts, inspect
 from scripts.training.loop import Trainer, gather_logits
 from scripts.training.metrics import nll, top_share
 from scripts.training.options import Options
@@ -45,6 +45,7 @@ class Run:
     labels: list[Label]
     split: Split
     refused: list[Refused]
+    alike: list[tuple[str, str]]
     network: CutNetwork
 
     @property
@@ -71,6 +72,8 @@ def prepare_run(options: Options, settings: Settings, ranks: Ranks) -> Run:
     labels = choose_labels(listing.classes, options.labels, settings.models_dir)
     names = class_names(listing.classes, labels)
     split = make_split(usable, names, options.recipe.seed, options.validation, options.test)
+    part_of = {sample.path: sample.part for sample in split.samples}
+    alike = alike_across_parts([(part_of[picture.path], picture) for picture in usable])
     network = cut_network(
         start.manifest.architecture,
         start.tensors,
@@ -85,7 +88,7 @@ def prepare_run(options: Options, settings: Settings, ranks: Ranks) -> Run:
     network.tail.to(ranks.device)
     amp = options.recipe.amp and ranks.device.type == "cuda"
     options = replace(options, recipe=replace(options.recipe, amp=amp))
-    return Run(options, settings, ranks, start, labels, split, refused, network)
+    return Run(options, settings, ranks, start, labels, split, refused, alike, network)
 
 
 def tell_data(run: Run) -> None:
@@ -98,13 +101,17 @@ def tell_data(run: Run) -> None:
         run.say(f"{len(run.refused)} files are left out; excluded.csv beside the model names them all:")
         for one in run.refused[:5]:
             run.say(f"    {one.path}: {one.reason}")
+    if run.alike:
+        run.say(f"{len(run.alike)} pairs of pictures look alike and lie in different parts; report.html names them.")
 
 
 def picture_source(run: Run) -> PictureSource:
     """Pictures from their files, augmented while training if that is wanted."""
     crop = run.start.manifest.preprocessing.crop
     load = augmented_loader(run)
-    return PictureSource(run.options.data, load, run.network.front, crop, run.device, run.options.workers)
+    return PictureSource(
+        run.options.data, load, run.network.front, crop=crop, device=run.device, workers=run.options.workers
+    )
 
 
 def augmented_loader(run: Run) -> Callable[[Path, tuple[int, int] | None], Pixels]:
@@ -158,7 +165,9 @@ def cached_source(run: Run, samples: list[Sample]) -> CachedSource:
     )  # fmt: skip
     if mine:
         with tqdm(total=len(mine), desc="Frozen layers", unit="image", disable=not run.ranks.is_first) as bar:
-            rows = compute_rows(run.network.front, mine, pictures, options.feature_batch_size, run.device, bar)
+            rows = compute_rows(
+                run.network.front, mine, pictures, batch_size=options.feature_batch_size, device=run.device, bar=bar
+            )
             cache.append(run.ranks.rank, rows)
     run.ranks.barrier()
     cache.refresh()
@@ -177,8 +186,8 @@ def train(run: Run, source: Source, held_out: Source) -> Trainer:
         return top_share(logits, targets).value, nll(logits, targets)
 
     trainer = Trainer(
-        run.network, options.recipe, source, run.split.part("train"), run.ranks, validate,
-        checkpoint.write, options.checkpoint_seconds,
+        run.network, options.recipe, source, run.split.part("train"), run.ranks,
+        validate=validate, save=checkpoint.write, save_every_s=options.checkpoint_seconds,
     )  # fmt: skip
     state = checkpoint.read() if options.resume else None
     if state is not None:

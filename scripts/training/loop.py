@@ -50,6 +50,7 @@ class Trainer:
         source: Source,
         samples: Sequence[Sample],
         ranks: Ranks,
+        *,
         validate: Callable[[], tuple[float, float]],
         save: Save,
         save_every_s: float,
@@ -126,14 +127,14 @@ class Trainer:
             logits = self._tail(inputs)
         loss = cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing, reduction="sum")
         # Processes are averaged, so that each counts by the rows it has, not by being one of several.
-        self.scaler.scale(loss * self.ranks.world / batch_size).backward()
+        torch.autograd.backward(self.scaler.scale(loss * self.ranks.world / batch_size))
         right = (logits.argmax(1) == targets).sum()
         # Summed on the device: reading it here would make a GPU wait for every step.
         self._sums += torch.stack([loss.detach(), right, torch.full_like(right, len(targets))]).to(self._sums)
 
     def _synchronising(self, *, last: bool) -> AbstractContextManager[None]:
         if isinstance(self._tail, DistributedDataParallel) and not last:
-            return self._tail.no_sync()  # type: ignore[no-any-return, no-untyped-call]
+            return self._tail.no_sync()
         return nullcontext()
 
     def _end_epoch(self, seconds: float, seen: int) -> None:

@@ -137,9 +137,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--step-epochs", type=_positive, help="(default: two thirds of the epochs)")
     add("--gamma", type=float, default=0.1, help="(%(default)s: VGG paper 3.1)")
     add("--patience", type=int, default=3, help="epochs without a better one before it stops; 0: never (%(default)s)")
-    add(
-        "--seed", type=int, default=620, help="of the split, the new layer and every draw (%(default)s: the seed notes)"
-    )
+    add("--seed", type=int, default=620, help="of every draw (%(default)s: the seed notes)")
     add(
         "--validation",
         type=_share,

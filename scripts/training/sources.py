@@ -39,7 +39,7 @@ class CachedSource:
 class PictureSource:
     """Pictures from their files, decoded ahead in threads, through the frozen front."""
 
-    def __init__(self, root: Path, load: Load, front: Front, crop: int, device: torch.device, workers: int) -> None:
+    def __init__(self, root: Path, load: Load, front: Front, *, crop: int, device: torch.device, workers: int) -> None:
         self._root = root
         self._load = load
         self._front = front

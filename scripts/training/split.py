@@ -62,8 +62,8 @@ def make_split(
     """Divide each class by the same shares.
 
     Half of what is held out for validation chooses the best epoch, the other half ("calibration") chooses nothing: the
-    temperature is fitted on it. Pictures whose folder says where they belong stay there. The same pictures and seed give
-    the same split in whatever order they come. Raises ``ModelError`` when a class has too few.
+    temperature is fitted on it. Pictures whose folder says where they belong stay there. The same pictures and seed
+    give the same split in whatever order they come. Raises ``ModelError`` when a class has too few.
     """
     index_of = {name: index for index, name in enumerate(classes)}
     chosen: list[tuple[int, Part, Picture]] = []
