@@ -140,6 +140,6 @@ def _answer(network: TorchNetwork, group: Sequence[Pixels | Refused]) -> Iterato
     crops = [one for one in group if not isinstance(one, Refused)]
     if crops:
         scaled = network.logits(np.concatenate(crops)).cpu() / network.temperature
-        answers = iter(scaled.split([len(one) for one in crops]))
+        answers = iter(torch.split(scaled, [len(one) for one in crops]))
     for one in group:
         yield one if isinstance(one, Refused) else torch.softmax(next(answers), 1).mean(0).log()

@@ -104,7 +104,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
         "--augment",
         choices=("none", "paper"),
         default="none",
-        help="paper: short side drawn from 256..512, random crop, flip, colour shift (VGG paper 3.1, AlexNet paper 4.1);"
+        help="paper: short side drawn from 256..512, random crop, flip, colour shift (VGG paper 3.1, AlexNet's 4.1);"
         " the trunk then runs in every epoch (%(default)s)",
     )
     add("--epochs", type=_positive, help=f"({_defaults(1)}: measured)")

@@ -78,10 +78,10 @@ def write_tensorboard(history: list[Row], folder: Path) -> None:
         return
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - not a dependency
 
-    with SummaryWriter(str(folder)) as writer:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(folder)) as writer:
         for row in history:
             for name, value in row.items():
-                writer.add_scalar(name, value, int(row["epoch"]))  # type: ignore[no-untyped-call]
+                writer.add_scalar(name, value, int(row["epoch"]))
 
 
 def write_rows(path: Path, columns: list[str], rows: list[list[object]] | list[list[str]] | list[list[float]]) -> None:
