@@ -203,7 +203,7 @@ def checkpoint_file(run: Run) -> CheckpointFile:
     """Where this run's state lies; settings that do not change the result are no part of its fingerprint."""
     facts = {name: str(value) for name, value in asdict(run.options.recipe).items()} | {
         "train": run.options.train, "augment": run.options.augment, "base": run.start.root.weights_sha256,
-        "data": run.split.sha256, "cache": str(run.options.cache_features), "torch": torch.__version__,
+        "data": run.split.sha256, "cache": str(run.options.cache_features), "torch": str(torch.__version__),
     }  # fmt: skip
     return CheckpointFile(run.work / run.options.name / "checkpoint.pt", facts)
 

@@ -85,7 +85,7 @@ class Trainer:
         self.scheduler.load_state_dict(state["scheduler"])
         self.scaler.load_state_dict(state["scaler"])
         if self.ranks.is_first:
-            self._sums += torch.tensor(state["sums"]).to(self._sums)
+            self._sums += torch.tensor(state["sums"], dtype=torch.float64).to(self._sums)
         self.progress = Progress(state["epoch"], state["step"], state["stale"], state["history"], state["best"])
 
     def _epoch(self) -> None:
@@ -102,9 +102,10 @@ class Trainer:
         for batch, inputs, own in bar:
             self._step(inputs, own, len(batch))
             progress.step += 1
-            if self.ranks.agree(time.monotonic() - self._saved_at >= self.save_every_s):
-                self._save()
+            if progress.step < len(batches):
+                self._save_if_due()
         self._end_epoch(time.perf_counter() - began, sum(map(len, rest)))
+        self._save_if_due()
 
     def _step(self, inputs: Tensor, own: Sequence[Sample], batch_size: int) -> None:
         """One update from one batch, in as many forward passes as ``accumulate`` says."""
@@ -172,6 +173,11 @@ class Trainer:
 
     def _is_stale(self) -> bool:
         return 0 < self.recipe.patience <= self.progress.stale
+
+    def _save_if_due(self) -> None:
+        """Between two steps, or between two epochs; the first process looks at its clock for all."""
+        if self.ranks.agree(time.monotonic() - self._saved_at >= self.save_every_s):
+            self._save()
 
     def _save(self) -> None:
         progress = self.progress

@@ -31,7 +31,9 @@ def test_what_cannot_be_labelled_is_refused_by_name(tmp_path: Path, name: str) -
 
 
 def test_a_folder_a_class(tmp_path: Path) -> None:
-    touch(tmp_path, "train/Tulip/a.jpg", "train/rose/b.jpg", "train/rose/deep/c.jpg", "train/loose.jpg", "val/rose/d.jpg")
+    touch(
+        tmp_path, "train/Tulip/a.jpg", "train/rose/b.jpg", "train/rose/deep/c.jpg", "train/loose.jpg", "val/rose/d.jpg"
+    )
     listing = list_pictures(tmp_path)
     assert listing.classes == ("rose", "tulip")
     parts = {one.path: (one.class_name, one.part) for one in listing.pictures}

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from scripts.training.data import list_pictures
 from scripts.training.inspection import alike_across_parts, inspect
-from tests.scripts.training.conftest import draw
+from tests.scripts.conftest import draw
 
 
 def test_broken_files_copies_and_contradictions_are_left_out(tmp_path: Path) -> None:
