@@ -53,24 +53,36 @@ def preprocess_fast(picture: NDArray[np.uint8], preprocessing: Preprocessing) ->
 
     uint8 of shape (crop, crop, 3) for a picture of shape (height, width, 3).
     """
-    given_height, given_width, _ = picture.shape
-    width, height = resized_size(given_width, given_height, preprocessing.resize)
+    height, width, _ = picture.shape
+    width, height = resized_size(width, height, preprocessing.resize)
     side = preprocessing.crop
     if max(width, height) > EXTREME_ASPECT * preprocessing.resize:
         return preprocess(Image.fromarray(picture), preprocessing)
     left, upper = round((width - side) / 2), round((height - side) / 2)
-    # What lies below the crop and its filter's reach need not be resized. Leaving out columns, too, would take a copy.
+    resized = resize_fast(picture, (width, height), preprocessing.interpolation, upper + side)
+    return resized[upper : upper + side, left : left + side]
+
+
+def resize_fast(
+    picture: NDArray[np.uint8], size: tuple[int, int], interpolation: str, rows: int | None = None
+) -> NDArray[np.uint8]:
+    """A picture of shape (height, width, 3) in another size, given as Pillow gives it: width, height.
+
+    With ``rows``, only as many rows from the top have to be there: what lies below a crop need not be resized. (Leaving
+    out columns, too, would take a copy.)
+    """
+    given_height, given_width, _ = picture.shape
+    width, height = size
     scale = given_height / height
-    reach = SUPPORT[preprocessing.interpolation] * max(1.0, scale)
-    needed = min(given_height, math.ceil((upper + side) * scale + reach) + 1)
+    reach = SUPPORT[interpolation] * max(1.0, scale)
+    needed = given_height if rows is None else min(given_height, math.ceil(rows * scale + reach) + 1)
     # torch rounds the size it computes down: a factor a hair too small would cost the last row.
     factors = (math.nextafter(height / given_height, math.inf), math.nextafter(width / given_width, math.inf))
     resized = torch.nn.functional.interpolate(
         torch.from_numpy(picture)[None, :needed].permute(0, 3, 1, 2),  # torch's channels_last: nothing is copied
         scale_factor=factors,
-        mode=preprocessing.interpolation,
+        mode=interpolation,
         antialias=True,
     )
-    cropped = resized[0, :, upper : upper + side, left : left + side]
-    result: NDArray[np.uint8] = cropped.permute(1, 2, 0).numpy()
+    result: NDArray[np.uint8] = resized[0].permute(1, 2, 0).numpy()
     return result

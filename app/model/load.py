@@ -14,8 +14,8 @@ from app.model.network import (
     seconds_per_batch,
 )
 from app.model.registry import ServedModel
+from app.model.sharing import shared_tensors
 from app.model.store import ModelStore
-from app.model.weights import map_tensors
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -30,10 +30,11 @@ def load_model(name: str, settings: Settings, *, fallback: bool = False) -> Serv
     manifest = find_manifest(name, settings.models_dir, settings.store_dir)
     labels = read_labels(labels_path(manifest, settings.models_dir, settings.store_dir))
     store = ModelStore(settings.store_dir, name)
-    receipt = store.check_weights()
     device = resolve_device(settings.device)
     precision = resolve_precision(settings.precision, device)
-    network = build_network(manifest, map_tensors(store.weights), len(labels), device, precision)
+    tensors = shared_tensors(store, manifest, device, precision)
+    network = build_network(manifest, tensors, len(labels), device, precision)
+    receipt = store.read_receipt()
     measured = receipt.best_batch_size.get(device_kind(device, precision), UNMEASURED_BATCH_SIZE[device.type])
     max_batch_size = measured if settings.max_batch_size == "auto" else settings.max_batch_size
     for size in sorted({1, max_batch_size}):

@@ -23,6 +23,7 @@ from pydantic import (
 from app.errors import ModelError, UnknownModel
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+SHA256_PATTERN = r"^[0-9a-f]{64}$"
 Triple = tuple[float, float, float]
 
 
@@ -54,15 +55,30 @@ class Preprocessing(_Frozen):
 class WeightsOrigin(_Frozen):
     """Where a model's weights come from; ``sha256`` is that of the published file, in full, where it is known.
 
-    ``source`` is ``torchvision:ENUM.MEMBER``, ``package:MODULE/PATH`` or ``file:NAME``. ``tensor_names`` is
+    ``source`` is ``torchvision:ENUM.MEMBER``, ``package:MODULE/PATH``, ``file:NAME`` or, of a model that
+    ``scripts/finetune.py`` made, ``training:DATA``. ``tensor_names`` is
     ``by_position`` for a file whose tensors have other names than the architecture's but stand in the same order.
     """
 
-    source: str = Field(pattern=r"^(torchvision|package|file):.+$")
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    source: str = Field(pattern=r"^(torchvision|package|file|training):.+$")
+    sha256: str | None = Field(None, pattern=SHA256_PATTERN)
     size_bytes: PositiveInt | None = None
     license: str | None = None
     tensor_names: Literal["by_name", "by_position"] = "by_name"
+
+
+class Base(_Frozen):
+    """The model that a fine-tuned one was made from; it must be prepared, and be the very same."""
+
+    model: str = Field(pattern=NAME_PATTERN)
+    weights_sha256: str = Field(pattern=SHA256_PATTERN, description="Of the base's prepared weights.")
+
+
+class Training(_Frozen):
+    """What a fine-tuned model was trained and measured on."""
+
+    split_sha256: str = Field(pattern=SHA256_PATTERN, description="Of `split.csv` beside the manifest.")
+    metrics: dict[str, float] = Field(description="Measured on the held-out pictures; see `report.html`.")
 
 
 class Manifest(_Frozen):
@@ -75,6 +91,8 @@ class Manifest(_Frozen):
     temperature: PositiveFloat = Field(1.0, description="Logits are divided by it before the softmax.")
     labels: str = Field(description="Label file, relative to the models folder or to the manifest.")
     weights: WeightsOrigin
+    base: Base | None = Field(None, description="With a base, the weights file holds only what differs from it.")
+    training: Training | None = None
 
     @field_validator("labels")
     @classmethod

@@ -96,7 +96,15 @@ class Classifier(nn.Module):
 class TorchNetwork:
     """A classifier with weights on a device, behind the interface that the batcher's ``run`` calls."""
 
-    def __init__(self, classifier: Classifier, device: torch.device, temperature: float = 1.0) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        device: torch.device,
+        temperature: float = 1.0,
+        tensors: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """``tensors`` are kept, so that models loaded later find them (see ``sharing``)."""
+        self.tensors = tensors
         self.classifier = classifier.eval().requires_grad_(requires_grad=False)
         self.device = device
         self.temperature = temperature
@@ -139,10 +147,10 @@ def build_network(
     """
     dtype = PRECISIONS[precision]
     backbone = build_backbone(manifest.architecture, classes)
-    placed = {name: _place(tensor, device, dtype) for name, tensor in tensors.items()}
+    placed = {name: place(tensor, device, dtype) for name, tensor in tensors.items()}
     load_tensors(backbone, placed, manifest.architecture)
     classifier = Classifier(backbone, manifest.preprocessing, dtype).to(device)
-    return TorchNetwork(classifier, device, manifest.temperature)
+    return TorchNetwork(classifier, device, manifest.temperature, placed)
 
 
 def load_tensors(backbone: nn.Module, tensors: Mapping[str, Tensor], architecture: str) -> None:
@@ -162,7 +170,7 @@ def load_tensors(backbone: nn.Module, tensors: Mapping[str, Tensor], architectur
     backbone.load_state_dict(tensors, strict=True, assign=True)
 
 
-def _place(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+def place(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     tensor = tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
     is_convolution = tensor.ndim == 4  # noqa: PLR2004
     return tensor.contiguous(memory_format=torch.channels_last) if is_convolution else tensor

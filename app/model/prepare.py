@@ -25,8 +25,9 @@ from app.model.network import (
     resolve_precision,
 )
 from app.model.origin import packaged_file, refuse_unusable, sha256_prefix, torchvision_weights
+from app.model.sharing import joined_tensors
 from app.model.store import ModelStore, Receipt, Unavailable, sha256_of, write_atomically
-from app.model.weights import fit, map_tensors, read_state_dict, write_safetensors
+from app.model.weights import fit, read_state_dict, write_safetensors
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ def measure_batch_size(manifest: Manifest, settings: Settings, say: Callable[[st
     classes = len(read_labels(labels_path(manifest, settings.models_dir, settings.store_dir)))
     device = resolve_device(settings.device)
     precision = resolve_precision(settings.precision, device)
-    network = build_network(manifest, map_tensors(store.weights), classes, device, precision)
+    network = build_network(manifest, joined_tensors(store, manifest), classes, device, precision)
     with tqdm(desc="Measuring batch sizes", unit="forward") as bar:
         best, speeds = best_batch_size(network, manifest.preprocessing.crop, BATCH_SIZES[device.type], bar.update)
     kind = device_kind(device, precision)

@@ -82,9 +82,15 @@ class ModelStore:
         if digest != receipt.weights_sha256:
             raise WeightsInvalid(
                 f"{self.weights} is damaged: its SHA-256 is {digest}, its receipt says {receipt.weights_sha256}. "
-                f"Prepare it again: scripts/prepare_model.py {self.folder.name} --force"
+                f"{_how_again(receipt, self.folder.name)}"
             )
         return receipt
+
+
+def _how_again(receipt: Receipt, name: str) -> str:
+    if receipt.source.startswith("training:"):
+        return f"Train it again: scripts/finetune.py --name {name} …"
+    return f"Prepare it again: scripts/prepare_model.py {name} --force"
 
 
 def prepared_models(*folders: Path) -> list[str]:

@@ -1,0 +1,86 @@
+"""One process or several (``torchrun``): who am I, and what do we know together."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
+# The first process may decode 25,000 files before it meets the others.
+TIMEOUT = timedelta(hours=4)
+
+
+class Ranks:
+    """The processes of a run; with a single one every exchange is the identity."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.rank = int(os.environ.get("RANK", "0"))
+        self.world = int(os.environ.get("WORLD_SIZE", "1"))
+        self.device = device
+        if self.world > 1:
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def share(self, count: int) -> slice:
+        """Which of ``count`` things are mine: consecutive ones, every one of them somebody's."""
+        return slice(count * self.rank // self.world, count * (self.rank + 1) // self.world)
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Element by element, over all processes; exact for counts."""
+        if self.world == 1:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return [float(value) for value in total.tolist()]
+
+    def gather(self, mine: T) -> list[T]:
+        """What each process has, in their order."""
+        if self.world == 1:
+            return [mine]
+        everyone: list[Any] = [None] * self.world
+        dist.all_gather_object(everyone, mine)
+        return everyone
+
+    def agree(self, decision: bool) -> bool:
+        """The first process's decision."""
+        if self.world == 1:
+            return decision
+        flag = torch.tensor([int(decision)], device=self.device)
+        dist.broadcast(flag, 0)
+        return bool(flag.item())
+
+    @contextmanager
+    def one_after_the_first(self) -> Iterator[None]:
+        """The first process goes ahead; the others follow and find its work in the caches."""
+        if not self.is_first:
+            self.barrier()
+        yield
+        if self.is_first:
+            self.barrier()
+
+    def barrier(self) -> None:
+        if self.world > 1:
+            dist.barrier()
+
+    def wrap(self, tail: nn.Module) -> nn.Module:
+        """The module to call while training: gradients are averaged over the processes."""
+        if self.world == 1:
+            return tail
+        return DistributedDataParallel(tail, device_ids=[self.device] if self.device.type == "cuda" else None)
+
+    def close(self) -> None:
+        if self.world > 1:
+            dist.destroy_process_group()
+
+
+def cpu_copy(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
