@@ -4,12 +4,16 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from app.errors import ModelError
 
 T = TypeVar("T")
 # The first process may decode 25,000 files before it meets the others.
@@ -66,6 +70,26 @@ class Ranks:
         yield
         if self.is_first:
             self.barrier()
+
+    @contextmanager
+    def holding(self, path: Path, busy: str | None = None) -> Iterator[None]:
+        """A lock for all processes of this run, against other runs.
+
+        Waits for it, or with ``busy`` raises ``ModelError`` with that text.
+        """
+        lock = FileLock(path, timeout=-1 if busy is None else 0)
+        try:
+            if self.is_first:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                lock.acquire()
+        except Timeout as error:
+            raise ModelError(busy) from error
+        self.barrier()
+        try:
+            yield
+            self.barrier()
+        finally:
+            lock.release()
 
     def barrier(self) -> None:
         if self.world > 1:

@@ -22,19 +22,20 @@ def changed_tensors(trained: Mapping[str, Tensor], base: Mapping[str, Tensor]) -
 
 
 def export(store_dir: Path, manifest: Manifest, tensors: Mapping[str, Tensor], staged: Path) -> Receipt:
-    """Write ``models/<name>/``: the files staged so far move in, then weights, manifest and, last, the receipt.
+    """Make ``models/<name>/`` of the files staged so far, the weights and the manifest.
 
-    A service that is running keeps the tensors it has mapped; until the receipt is there, nobody would load the new
-    ones. Raises ``ModelError`` when the disk is full.
+    Everything is written whole beside it first and then moved in; the receipt comes last, and nobody loads a model
+    without one. A service that is running keeps what it has mapped. Raises ``ModelError`` when the disk is full.
     """
     store = ModelStore(store_dir, manifest.name)
     store.folder.mkdir(parents=True, exist_ok=True)
+    weights = staged / store.weights.name
+    write_safetensors(tensors, weights)
+    write_atomically(staged / store.manifest.name, manifest)
+    digest, size = sha256_of(weights), weights.stat().st_size
     store.receipt.unlink(missing_ok=True)
-    write_safetensors(tensors, store.weights)
     for path in staged.iterdir():
         path.replace(store.folder / path.name)
-    write_atomically(store.manifest, manifest)
-    digest, size = sha256_of(store.weights), store.weights.stat().st_size
     receipt = Receipt(
         source=manifest.weights.source,
         source_sha256=digest,

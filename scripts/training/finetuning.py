@@ -148,30 +148,37 @@ def ten_crop_logits(run: Run, samples: list[Sample]) -> Tensor:
 
 
 def cached_source(run: Run, samples: list[Sample]) -> CachedSource:
-    """The features of these samples, computed where they are missing: each process its share, into its own shard."""
+    """The features of these samples, computed where they are missing."""
     options, preprocessing = run.options, run.start.manifest.preprocessing
     key = cache_key(
         tensors=run.start.root.weights_sha256, model=options.base, architecture=run.start.manifest.architecture,
         cut=options.train, preprocessing=preprocessing.model_dump(mode="json"), decode=run.settings.decode,
     )  # fmt: skip
-    cache = FeatureCache(run.work / f"features-{key}", feature_shape(run.network.front, preprocessing.crop, run.device))
-    paths = {sample.sha256: options.data / sample.path for sample in samples}
-    missing = cache.missing(sample.sha256 for sample in samples)
+    folder = run.work / f"features-{key}"
+    with run.ranks.holding(folder / ".lock"):
+        cache = FeatureCache(folder, feature_shape(run.network.front, preprocessing.crop, run.device))
+        compute_missing(run, cache, {sample.sha256: options.data / sample.path for sample in samples})
+    cache.refresh()
+    return CachedSource(cache, run.device)
+
+
+def compute_missing(run: Run, cache: FeatureCache, paths: dict[str, Path]) -> None:
+    """The rows that the cache lacks, for pictures by digest: each process computes its share, into its own shard."""
+    options, preprocessing = run.options, run.start.manifest.preprocessing
+    missing = cache.missing(paths)
     run.ranks.barrier()  # everyone has looked before anyone writes
     mine = missing[run.ranks.share(len(missing))]
+    if not mine:
+        return
     pictures = map_ahead(
         lambda digest: load_pixels(paths[digest], preprocessing, run.settings),
         mine, options.workers, 2 * options.feature_batch_size,
     )  # fmt: skip
-    if mine:
-        with tqdm(total=len(mine), desc="Frozen layers", unit="image", disable=not run.ranks.is_first) as bar:
-            rows = compute_rows(
-                run.network.front, mine, pictures, batch_size=options.feature_batch_size, device=run.device, bar=bar
-            )
-            cache.append(run.ranks.rank, rows)
-    run.ranks.barrier()
-    cache.refresh()
-    return CachedSource(cache, run.device)
+    with tqdm(total=len(mine), desc="Frozen layers", unit="image", disable=not run.ranks.is_first) as bar:
+        rows = compute_rows(
+            run.network.front, mine, pictures, batch_size=options.feature_batch_size, device=run.device, bar=bar
+        )
+        cache.append(run.ranks.rank, rows)
 
 
 def train(run: Run, source: Source, held_out: Source) -> Trainer:
@@ -225,6 +232,13 @@ def choose_device(settings: Settings) -> torch.device:
 
 def finetune(options: Options, settings: Settings, ranks: Ranks) -> None:
     """All of it. Raises ``ModelError`` with what is wrong with the data, the base or the disk."""
+    busy = f"another process is training {options.name!r} now."
+    with ranks.holding(settings.store_dir / WORK / f"{options.name}.lock", busy):
+        run_steps(options, settings, ranks)
+
+
+def run_steps(options: Options, settings: Settings, ranks: Ranks) -> None:
+    """Data, frozen layers, training, measuring, export."""
     run = prepare_run(options, settings, ranks)
     tell_data(run)
     held_out_samples = run.split.part("validation", "calibration", "test")
@@ -243,4 +257,3 @@ def finetune(options: Options, settings: Settings, ranks: Ranks) -> None:
             print(line)
         write_model(run, trainer.progress, results)
         checkpoint_file(run).remove()
-    ranks.barrier()

@@ -1,7 +1,7 @@
 """The finished run as a folder in the store: everything is staged first, then exported."""
 
 import csv
-import tempfile
+import shutil
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,20 +34,21 @@ def write_model(run: "Run", progress: Progress, results: Results) -> None:
         base=run.start.root,
         training=Training(split_sha256=run.split.sha256, metrics=results.summary()),
     )
-    store_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=store_dir, prefix=".staged-") as folder:
-        staged = Path(folder)
-        write_labels(run.labels, staged / "labels.csv")
-        run.split.write(staged / "split.csv")
-        write_metrics(progress.history, staged / "metrics.csv")
-        write_rows(staged / "excluded.csv", ["path", "reason"], [[one.path, one.reason] for one in run.refused])
-        write_report(
-            staged / "report.html", name, results, progress.history,
-            data=run.options.data, facts=facts_of(run, progress), max_pixels=run.settings.max_pixels,
-        )  # fmt: skip
-        write_tensorboard(progress.history, staged / "tensorboard")
-        tensors = changed_tensors(run.network.backbone.state_dict(), run.start.root_tensors)
-        receipt = export(store_dir, manifest, tensors, staged)
+    staged = run.work / name / "staged"
+    shutil.rmtree(staged, ignore_errors=True)  # of a run that was killed here
+    staged.mkdir(parents=True)
+    write_labels(run.labels, staged / "labels.csv")
+    run.split.write(staged / "split.csv")
+    write_metrics(progress.history, staged / "metrics.csv")
+    write_rows(staged / "excluded.csv", ["path", "reason"], [[one.path, one.reason] for one in run.refused])
+    write_report(
+        staged / "report.html", name, results, progress.history,
+        data=run.options.data, facts=facts_of(run, progress), max_pixels=run.settings.max_pixels,
+    )  # fmt: skip
+    write_tensorboard(progress.history, staged / "tensorboard")
+    tensors = changed_tensors(run.network.backbone.state_dict(), run.start.root_tensors)
+    receipt = export(store_dir, manifest, tensors, staged)
+    staged.rmdir()
     run.say(f"{name} is in {store_dir / name}: {len(tensors)} tensors, {receipt.weights_size_bytes:,} bytes.")
     run.say(f"A running service takes it in with POST /models/{name}/load (needs an API key), a new one serves it.")
 

@@ -51,8 +51,8 @@ def store(tmp_path: Path) -> Path:
     import timm
 
     torch.manual_seed(0)
-    base = put(tmp_path, "base", dict(timm.create_model("test_efficientnet", num_classes=5).state_dict()))
-    width = int(timm.create_model("test_efficientnet").num_features)
+    tensors = dict(timm.create_model("test_efficientnet", num_classes=5).state_dict())
+    base, width = put(tmp_path, "base", tensors), tensors["classifier.weight"].shape[1]
     put(tmp_path, "tuned", {"classifier.weight": torch.randn(2, width), "classifier.bias": torch.zeros(2)}, base, 2)
     return tmp_path
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from filelock import FileLock
 from safetensors.torch import load_file
 
 from app.model.store import ModelStore
@@ -18,6 +19,7 @@ from scripts.finetune import main
 from tests.running import ROOT, clean_environment, running_process
 from tests.scripts.conftest import BASE
 
+NEW = "made-by-a-test"  # a checkout may have a catdog of its own
 EPOCHS = ["--epochs", "4", "--lr", "0.05", "--patience", "0"]
 
 
@@ -104,36 +106,36 @@ def test_served_beside_its_base_and_replaced_while_the_service_runs(store: Path,
     with running_process(settings) as (url, _), httpx.Client(base_url=url, headers=key, timeout=60) as client:
 
         def answer(data: bytes) -> str:
-            response = client.post("/predict", params={"model": "catdog"}, files={"file": data})
+            response = client.post("/predict", params={"model": NEW}, files={"file": data})
             return (
                 str(response.json()["predictions"][0]["label_zh"]) if response.is_success else response.json()["code"]
             )
 
-        assert client.post("/models/catdog/load").status_code == 404
-        assert finetune(store, pictures) == 0
+        assert client.post(f"/models/{NEW}/load").status_code == 404
+        assert finetune(store, pictures, "--name", NEW) == 0
         assert answer(cat) == "model_not_found"
-        assert httpx.post(f"{url}/models/catdog/load").status_code == 401
-        assert client.post("/models/catdog/load").json()["name"] == "catdog"
+        assert httpx.post(f"{url}/models/{NEW}/load").status_code == 401
+        assert client.post(f"/models/{NEW}/load").json()["name"] == NEW
         assert (answer(cat), answer(dog)) == ("猫", "狗")
-        first = client.get("/models/catdog").json()["weights"]["sha256"]
+        first = client.get(f"/models/{NEW}").json()["weights"]["sha256"]
 
         # a broken one changes nothing
-        file = ModelStore(store, "catdog").weights
+        file = ModelStore(store, NEW).weights
         whole = file.read_bytes()
         file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-        assert client.post("/models/catdog/load").status_code == 503
+        assert client.post(f"/models/{NEW}/load").status_code == 503
         assert (answer(cat), answer(dog)) == ("猫", "狗")
-        assert client.get("/models/catdog").json()["weights"]["sha256"] == first
+        assert client.get(f"/models/{NEW}").json()["weights"]["sha256"] == first
 
         # a new one takes its place
-        assert finetune(store, pictures, "--seed", "7") == 0
-        assert client.post("/models/catdog/load").status_code == 200
-        assert client.get("/models/catdog").json()["weights"]["sha256"] == weights(store) != first
+        assert finetune(store, pictures, "--name", NEW, "--seed", "7") == 0
+        assert client.post(f"/models/{NEW}/load").status_code == 200
+        assert client.get(f"/models/{NEW}").json()["weights"]["sha256"] == weights(store, NEW) != first
         assert (answer(cat), answer(dog)) == ("猫", "狗")
         assert client.post("/predict", files={"file": cat}).json()["model"]["name"] == BASE
     with running_process(settings | {"VGG_API_KEYS": ""}) as (url, _):
-        assert httpx.post(f"{url}/models/catdog/load").status_code == 403
-        assert {model["name"] for model in httpx.get(f"{url}/models").json()["models"]} == {BASE, "catdog"}
+        assert httpx.post(f"{url}/models/{NEW}/load").status_code == 403
+        assert {model["name"] for model in httpx.get(f"{url}/models").json()["models"]} == {BASE, NEW}
 
 
 # Everything that a resumed run could get wrong. Batches of 5 of 48 pictures: the last has 3, and uneven shares.
@@ -246,3 +248,10 @@ def test_every_option_tells_its_default(capsys: pytest.CaptureFixture[str]) -> N
     text = " ".join(capsys.readouterr().out.split())
     for words in ("(620: the seed notes)", "(0.0005: VGG paper 3.1)", "classifier 0.001", "100 kB a picture"):
         assert words in text
+
+
+def test_two_runs_for_one_name_do_not_meet(store: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (store / ".training").mkdir()
+    with FileLock(store / ".training" / "catdog.lock"):
+        assert finetune(store, pictures) == 1
+    assert "another process is training 'catdog' now" in capsys.readouterr().err
