@@ -7,7 +7,7 @@ from html import escape
 from scripts.training.metrics import Bin
 
 WIDTH, HEIGHT = 420, 260
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 14, 34
+LEFT, RIGHT, TOP, BOTTOM = 52, 24, 14, 30
 COLOURS = ("#2f6fde", "#d9632a", "#3a9d5d", "#8a5bd1")
 TICKS = 4
 

@@ -157,16 +157,14 @@ class Trainer:
                 f"NLL {nll:.4f}, {seconds:.1f} s, {row['images_per_second']} images/s"
             )
         self._keep_best(accuracy, nll)
-        step_scheduler(self.scheduler, accuracy)
+        step_scheduler(self.scheduler, nll)
 
     def _keep_best(self, accuracy: float, nll: float) -> None:
-        """More right answers are better, and of equals the one with the lower NLL."""
+        """The lowest NLL is the best: of a hundred pictures, right answers are too coarse a measure to choose by."""
         best = self.progress.best
-        if best is None or (accuracy, -nll) > (best["accuracy"], -best["nll"]):
+        if best is None or nll < best["nll"]:
             tensors = cpu_copy(self.network.trained_tensors())
-            self.progress.best = {
-                "epoch": self.progress.epoch, "accuracy": accuracy, "nll": nll, "tensors": tensors
-            }  # fmt: skip
+            self.progress.best = {"epoch": self.progress.epoch, "accuracy": accuracy, "nll": nll, "tensors": tensors}
             self.progress.stale = 0
         else:
             self.progress.stale += 1

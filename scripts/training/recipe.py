@@ -54,14 +54,14 @@ def make_optimizer(network: CutNetwork, recipe: Recipe) -> SGD:
 def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe) -> LRScheduler:
     """Steps once an epoch, after validation."""
     if recipe.schedule == "plateau":
-        return ReduceLROnPlateau(optimizer, "max", factor=recipe.gamma, patience=max(1, recipe.patience // 2))
+        return ReduceLROnPlateau(optimizer, "min", factor=recipe.gamma, patience=max(1, recipe.patience // 2))
     if recipe.schedule == "cosine":
         return CosineAnnealingLR(optimizer, recipe.epochs)
     return StepLR(optimizer, recipe.step_epochs, recipe.gamma)
 
 
-def step_scheduler(scheduler: LRScheduler, accuracy: float) -> None:
+def step_scheduler(scheduler: LRScheduler, nll: float) -> None:
     if isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.step(accuracy)
+        scheduler.step(nll)
     else:
         scheduler.step()

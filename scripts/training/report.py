@@ -36,7 +36,8 @@ figure{margin:0;padding:12px}figcaption span{font-size:13px;color:#5c667a;margin
 figcaption i{display:inline-block;width:10px;height:10px;border-radius:5px;margin-right:4px}
 svg{width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#5c667a}
 table{border-collapse:collapse;overflow:hidden}th,td{padding:6px 14px;text-align:right;border-top:1px solid #eef0f4}
-th{font-weight:600;color:#5c667a}td:first-child,th:first-child{text-align:left}
+th{font-weight:600;color:#5c667a}td:first-child,th:first-child,
+.facts td{text-align:left}.facts td:first-child{white-space:nowrap}
 .gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:12px}
 .gallery figure{padding:8px;font-size:13px}.gallery img{width:100%;height:140px;object-fit:contain;background:#f0f2f6}
 pre{padding:12px;overflow-x:auto;font-size:13px;white-space:pre-wrap}
@@ -172,7 +173,7 @@ def _facts(facts: Mapping[str, str]) -> str:
         "platform": platform.platform(),
     }  # fmt: skip
     rows = [[name, value] for name, value in {**facts, **versions}.items()]
-    return f"<pre>{escape(shlex.join(sys.argv))}</pre>{_table(['', ''], rows)}"
+    return f"<pre>{escape(shlex.join(sys.argv))}</pre><div class='facts'>{_table(['', ''], rows)}</div>"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -246,7 +246,7 @@ def test_every_option_tells_its_default(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    for words in ("(620: the seed notes)", "(0.0005: VGG paper 3.1)", "classifier 0.001", "100 kB a picture"):
+    for words in ("(620: the seed notes)", "(0.0005: VGG paper 3.1)", "classifier 0.003", "100 kB a picture"):
         assert words in text
 
 
