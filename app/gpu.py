@@ -40,7 +40,7 @@ def find_gpus() -> Read | None:
         handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
         names = [pynvml.nvmlDeviceGetName(handle) for handle in handles]
     except pynvml.NVMLError as error:
-        logger.info("No GPU metrics: %s.", error)
+        logger.debug("No GPU metrics: %s.", error)
         return None
 
     def read() -> list[Gpu]:

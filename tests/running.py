@@ -109,7 +109,7 @@ def get_status(url: str) -> int:
         return 0
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         with suppress(httpx.TransportError):
