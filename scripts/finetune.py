@@ -28,8 +28,8 @@ if __name__ == "__main__":
 from app.errors import ModelError
 from app.logs import set_up_logging
 from app.settings import read_settings
-from scripts.training.distributed import Ranks
-from scripts.training.finetuning import choose_device, finetune
+from scripts.training.distributed import Ranks, choose_device
+from scripts.training.finetuning import finetune
 from scripts.training.options import parse_options
 
 INTERRUPTED = 130

@@ -14,10 +14,25 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from app.errors import ModelError
+from app.model.network import resolve_device
+from app.settings import Settings
 
 T = TypeVar("T")
 # The first process may decode 25,000 files before it meets the others.
 TIMEOUT = timedelta(hours=4)
+
+
+def choose_device(settings: Settings) -> torch.device:
+    """The settings' device; with several processes on CUDA, each its own."""
+    device = resolve_device(settings.device)
+    if device.type == "cuda" and "LOCAL_RANK" in os.environ:
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.deterministic = True
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    return device
 
 
 class Ranks:

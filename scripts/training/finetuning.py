@@ -10,7 +10,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from app.model.labels import Label
-from app.model.network import resolve_device
 from app.model.registry import Pixels
 from app.settings import Settings
 from scripts.training.augment import augmented, ten_crops
@@ -213,21 +212,6 @@ def checkpoint_file(run: Run) -> CheckpointFile:
         "data": run.split.sha256, "cache": str(run.options.cache_features), "torch": str(torch.__version__),
     }  # fmt: skip
     return CheckpointFile(run.work / run.options.name / "checkpoint.pt", facts)
-
-
-def choose_device(settings: Settings) -> torch.device:
-    """The settings' device; with several processes on CUDA, each its own."""
-    import os  # noqa: PLC0415
-
-    device = resolve_device(settings.device)
-    if device.type == "cuda" and "LOCAL_RANK" in os.environ:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.deterministic = True
-        torch.use_deterministic_algorithms(mode=True, warn_only=True)
-    return device
 
 
 def finetune(options: Options, settings: Settings, ranks: Ranks) -> None:

@@ -98,7 +98,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
         "--train",
         choices=TRAIN,
         default="classifier",
-        help="what learns (%(default)s: best on 1,000 pictures, measured)",
+        help="what learns, see below (%(default)s)",
     )
     add(
         "--augment",
