@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from app.errors import ModelError
 from app.http.service import Service
 from app.lifecycle import State
-from app.listener import explain, listen
+from app.listener import explain, ignore_newcomers, listen
 from app.main import create_app
 from app.protocol import CarefulProtocol
 from app.settings import Settings
@@ -32,6 +32,7 @@ EXIT_FAILED = 1
 ANSWERING_S = 0.2  # for the errors that go out when the service has failed
 # Longer than proxies and client libraries keep an idle connection (60 s), so that none is closed as it is being used.
 KEEP_ALIVE_S = 75
+HANDSHAKE_S = 0.2  # for connections that are being made when no more are begun
 CLOSING_S = 1.0  # for connections that stay open, after everything accepted has been answered
 
 
@@ -43,6 +44,7 @@ class Server(uvicorn.Server):
         self._service = service
         self._listener = listener
         self._leaving_since: float | None = None
+        self._ignoring_since: float | None = None
         self._closed_since: float | None = None
         self._delay_s = service.settings.drain_delay_s
 
@@ -90,11 +92,20 @@ class Server(uvicorn.Server):
         Every answer given while leaving ends its connection, so they do by themselves. uvicorn would close them at
         once, and a request on its way in one of them would meet a reset instead of its 503.
         """
+        if self._ignoring_since is None:
+            self._ignoring_since = time.monotonic()
+            try:
+                ignore_newcomers(self._listener)
+            except OSError as error:
+                logger.warning("The system takes no filter (%s): a connection made at the last moment is reset.", error)
+        if time.monotonic() - self._ignoring_since < HANDSHAKE_S:
+            return False
         if self._closed_since is None:
             await self._accept_backlog()
             self._closed_since = time.monotonic()
             for server in self.servers:
                 server.close()
+            return False  # a connection accepted in this very moment is known to nobody before the next tick
         return not self.server_state.connections or time.monotonic() - self._closed_since > CLOSING_S
 
     async def _accept_backlog(self) -> None:

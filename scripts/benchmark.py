@@ -5,6 +5,7 @@
     scripts/benchmark.py service                     a simulated network: what the service itself costs
     scripts/benchmark.py service --against litserve  the same, beside another server with the same network
     scripts/benchmark.py overload                    three times more requests than the network can answer
+    scripts/benchmark.py large --model vgg16         photographs of 12 megapixels: the fast path beside the plain loop
 
 Starts the servers itself, with the settings of the environment. Every answer is checked. Needs the extras `dev` and
 `benchmark` (scripts/install --extras embedded,dev,benchmark).
@@ -37,6 +38,7 @@ from app.model.load import load_model
 from app.model.registry import Pixels, ServedModel
 from app.settings import read_settings
 from scripts.benchmarking.client import Outcome, closed_loop, open_loop
+from scripts.benchmarking.large import measure_large_photographs
 from scripts.benchmarking.servers import SIMULATED, RunningServer, start_service, start_simulated
 from scripts.benchmarking.simulated import FIXED_MS, PER_IMAGE_MS, SimulatedNetwork
 from scripts.benchmarking.uploads import Upload, plain_loop, read_jpegs, with_answers
@@ -59,7 +61,7 @@ def parse_arguments() -> argparse.Namespace:
     common.add_argument("--images", type=Path, help="a folder of JPEGs (default: parts of what scikit-image ships)")
     common.add_argument("--seconds", type=float, default=8, help="of each measurement (%(default)s)")
     common.add_argument("--rounds", type=int, default=3, help="interleaved rounds; medians are printed (%(default)s)")
-    commands = parser.add_subparsers(required=True, metavar="network | service | overload")
+    commands = parser.add_subparsers(required=True, metavar="network | service | overload | large")
     network = commands.add_parser("network", parents=[common], help="the service beside the bare network")
     network.add_argument("--model", default="vgg16", help="a prepared model (%(default)s)")
     network.add_argument("--connections", type=int, nargs="+", default=[1, 8, 16], help="(%(default)s)")
@@ -71,6 +73,9 @@ def parse_arguments() -> argparse.Namespace:
     overload = commands.add_parser("overload", parents=[common], help="open loop, three times the capacity")
     overload.add_argument("--deadline", type=float, default=5, help="of each request, in seconds (%(default)s)")
     overload.set_defaults(measure=measure_overload, seconds=60)
+    large = commands.add_parser("large", parents=[common], help="photographs of 12 megapixels, without a server")
+    large.add_argument("--model", default="vgg16", help="a prepared model, to compare answers (%(default)s)")
+    large.set_defaults(measure=lambda given, jpegs: measure_large_photographs(given.model, jpegs))
     return parser.parse_args()
 
 

@@ -27,6 +27,7 @@ from app.errors import ModelError
 from app.logs import set_up_logging
 from app.settings import read_settings
 from scripts.training.evaluating import Question, evaluate
+from scripts.training.options import positive
 
 INTERRUPTED = 130
 
@@ -34,6 +35,9 @@ INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     given = parse_arguments(arguments)
+    if given.csv and not given.csv.resolve().parent.is_dir():
+        print(f"Cannot write {given.csv}: there is no such folder.", file=sys.stderr)
+        return 1
     question = Question(given.data, given.model, given.ten_crop, given.exclude, given.batch_size, given.workers)
     try:
         evaluation = evaluate(question, read_settings())
@@ -58,8 +62,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--ten-crop", action="store_true", help="ten crops a picture, mean of the softmax")
     add("--exclude", type=Path, metavar="FILE", help="files to leave out, one a line, # for the reason")
     add("--csv", type=Path, metavar="FILE", help="write every prediction there")
-    add("--batch-size", type=int, help="pictures a forward (default: the model's measured one)")
-    add("--workers", type=int, default=os.cpu_count() or 1, help="threads that decode (default: cores)")
+    add("--batch-size", type=positive, help="pictures a forward (default: the model's measured one)")
+    add("--workers", type=positive, default=os.cpu_count() or 1, help="threads that decode (default: cores)")
     return parser.parse_args(arguments)
 
 

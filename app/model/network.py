@@ -70,8 +70,8 @@ def _build_timm(name: str, classes: int) -> nn.Module:
     return network
 
 
-class Classifier(nn.Module):
-    """Pixels in, logits out: normalising is the first layer, in fp32; the backbone runs in its own precision.
+class Normalise(nn.Module):
+    """The first layer, in service and in training: uint8 (N, 3, height, width) -> fp32.
 
     The arithmetic is torchvision's ``ToTensor`` and ``Normalize``, step by step, so that fp32 gives the same bits.
     """
@@ -79,17 +79,27 @@ class Classifier(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: nn.Module, preprocessing: Preprocessing, dtype: torch.dtype) -> None:
+    def __init__(self, preprocessing: Preprocessing) -> None:
         super().__init__()
-        self.backbone = backbone
-        self.dtype = dtype
         self.register_buffer("mean", torch.tensor(preprocessing.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(preprocessing.std).view(3, 1, 1), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
+        return pixels.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
+
+
+class Classifier(nn.Module):
+    """Pixels in, logits out: normalising in fp32, then the backbone in its own precision."""
+
+    def __init__(self, backbone: nn.Module, preprocessing: Preprocessing, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.normalise = Normalise(preprocessing)
+        self.backbone = backbone
+        self.dtype = dtype
+
+    def forward(self, pixels: Tensor) -> Tensor:
         """uint8 (N, 3, height, width) -> fp32 logits (N, classes)."""
-        normalised = pixels.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
-        logits: Tensor = self.backbone(normalised.to(self.dtype))
+        logits: Tensor = self.backbone(self.normalise(pixels).to(self.dtype))
         return logits.float()
 
 

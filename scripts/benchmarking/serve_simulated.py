@@ -32,13 +32,14 @@ def simulated_model(settings: Settings, network: SimulatedNetwork) -> ServedMode
     )
 
 
-def main() -> NoReturn:
+def serve(network: SimulatedNetwork) -> NoReturn:
+    """Until the process is told to stop."""
     settings = read_settings()
     set_up_logging(settings.log_format, settings.log_level)
-    model = simulated_model(settings, SimulatedNetwork(float(sys.argv[1]), float(sys.argv[2])))
+    model = simulated_model(settings, network)
     app = create_app(settings, lambda _: model, Selection((model.name,)))
     leave(run(app, listen(settings.host, settings.port)))
 
 
 if __name__ == "__main__":
-    main()
+    serve(SimulatedNetwork(float(sys.argv[1]), float(sys.argv[2])))

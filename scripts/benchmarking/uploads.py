@@ -1,6 +1,7 @@
 """Photographs as requests, the answers they must get, and the plain loop that everything is measured against."""
 
 import io
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,13 +67,26 @@ def with_answers(jpegs: list[bytes], network: SimulatedNetwork) -> list[Upload]:
     return uploads
 
 
+def enlarged(jpeg: bytes, pixels: int) -> bytes:
+    """The same photograph with so many pixels, as a JPEG."""
+    picture = Image.open(io.BytesIO(jpeg)).convert("RGB")
+    scale = math.sqrt(pixels / (picture.width * picture.height))
+    size = (round(picture.width * scale), round(picture.height * scale))
+    buffer = io.BytesIO()
+    picture.resize(size, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
 def plain_loop(jpegs: list[bytes], seconds: float) -> float:
-    """CPU seconds per image of the tutorial's way: Pillow, torchvision's float transform, one thread, no server."""
+    """CPU seconds per image of the tutorial's way: Pillow, torchvision's float transform, one thread, no server.
+
+    Goes on for so many seconds, and through one image at least.
+    """
     transform = VGG16_Weights.IMAGENET1K_V1.transforms()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     images, began, cpu = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - began < seconds:
+    while not images or time.perf_counter() - began < seconds:
         transform(Image.open(io.BytesIO(jpegs[images % len(jpegs)])).convert("RGB"))
         images += 1
     cpu = time.process_time() - cpu

@@ -2,33 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, Protocol, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
 from app.errors import ModelError
 from app.model.manifest import Preprocessing
-from app.model.network import TORCHVISION_VGGS, build_backbone, load_tensors, place
+from app.model.network import TORCHVISION_VGGS, Normalise, build_backbone, load_tensors, place
 
 Train = Literal["head", "classifier", "block5", "all"]
 TRAIN: tuple[Train, ...] = get_args(Train)
 HEAD_STD = 0.01  # torchvision's own initialisation of VGG's linear layers
-
-
-class Normalise(nn.Module):
-    """uint8 (N, 3, height, width) -> fp32, step by step as the service's first layer does it."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, preprocessing: Preprocessing) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(preprocessing.mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(preprocessing.std).view(3, 1, 1), persistent=False)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return pixels.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
 
 
 class RowDropout(nn.Module):
@@ -166,17 +151,12 @@ class _TimmFeatures(nn.Module):
         return network.forward_head(network.forward_features(normalised), pre_logits=True)
 
 
-class _Timm(nn.Module):
+class _Timm(Protocol):
     """The part of timm's interface that is used here."""
 
-    def forward_features(self, normalised: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def forward_head(self, features: Tensor, *, pre_logits: bool) -> Tensor:
-        raise NotImplementedError
-
-    def get_classifier(self) -> nn.Module:
-        raise NotImplementedError
+    def forward_features(self, normalised: Tensor) -> Tensor: ...
+    def forward_head(self, features: Tensor, *, pre_logits: bool) -> Tensor: ...
+    def get_classifier(self) -> nn.Module: ...
 
 
 def _cut_timm(backbone: nn.Module, train: Train) -> tuple[list[nn.Module], list[nn.Module]]:

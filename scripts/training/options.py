@@ -84,83 +84,71 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
-    add(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="cat.N.jpg and dog.N.jpg, or a folder a class; either may lie in DIR/train, beside a DIR/val",
-    )
+    _add_models(parser.add_argument_group("what is learnt"))
+    _add_data(parser.add_argument_group("from which pictures"))
+    _add_recipe(parser.add_argument_group("how"))
+    _add_running(parser.add_argument_group("where and when"))
+    return parser
+
+
+def _add_models(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add("--base", default="vgg16", help="the prepared model to start from (%(default)s)")
     add("--name", type=_name, default="catdog", help="the new model, written to models/NAME (%(default)s)")
-    add(
-        "--train",
-        choices=TRAIN,
-        default="classifier",
-        help="what learns, see below (%(default)s)",
+    add("--train", choices=TRAIN, default="classifier", help="what learns, see below (%(default)s)")
+    add("--labels", type=Path, metavar="CSV", help="names of the classes, columns as in models/labels")
+    add("--ten-crop", action="store_true", help="measure with ten crops as well (mean of the softmax)")
+
+
+def _add_data(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    where = "cat.N.jpg and dog.N.jpg, or a folder a class; either may lie in DIR/train, beside a DIR/val"
+    add("--data", type=Path, required=True, metavar="DIR", help=where)
+    add("--exclude", type=Path, metavar="FILE", help="files to leave out, one a line, # for the reason")
+    held_out = "held out of each class: one half chooses the epoch, the other fits the temperature (%(default)s)"
+    add("--validation", type=_share, default=0.2, metavar="SHARE", help=held_out)
+    add("--test", type=_share, default=0.0, metavar="SHARE", help="held out of each class, only measured (%(default)s)")
+    augment = (
+        "paper: short side drawn from 256..512, random crop, flip, colour shift (VGG paper 3.1, AlexNet's 4.1);"
+        " the trunk then runs in every epoch (%(default)s)"
     )
-    add(
-        "--augment",
-        choices=("none", "paper"),
-        default="none",
-        help="paper: short side drawn from 256..512, random crop, flip, colour shift (VGG paper 3.1, AlexNet's 4.1);"
-        " the trunk then runs in every epoch (%(default)s)",
-    )
-    add("--epochs", type=_positive, help=f"({_defaults(1)})")
+    add("--augment", choices=("none", "paper"), default="none", help=augment)
+
+
+def _add_recipe(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--epochs", type=positive, help=f"({_defaults(1)})")
     add("--lr", type=_positive_float, help=f"rate of what follows the trunk ({_defaults(0)}; the first two measured)")
     add("--trunk-lr-scale", type=float, default=0.1, help="the trunk's share of the rate (%(default)s: the seed notes)")
     add(
-        "--batch-size",
-        type=_positive,
-        default=32,
-        help="pictures an update, over all processes (%(default)s: measured)",
+        "--batch-size", type=positive, default=32, help="pictures an update, over all processes (%(default)s: measured)"
     )
-    add(
-        "--accumulate",
-        type=_positive,
-        default=1,
-        metavar="N",
-        help="compute each batch in N passes, for less memory and the same gradient (%(default)s)",
-    )
+    pieces = "compute each batch in N passes, for less memory and the same gradient (%(default)s)"
+    add("--accumulate", type=positive, default=1, metavar="N", help=pieces)
     add("--momentum", type=float, default=0.9, help="(%(default)s: VGG paper 3.1)")
     add("--weight-decay", type=float, default=5e-4, help="(%(default)s: VGG paper 3.1)")
     add("--dropout", type=_share, default=0.5, help="before the last two linear layers (%(default)s: VGG paper 3.1)")
     add("--label-smoothing", type=_share, default=0.0, help="(%(default)s: none in the paper)")
-    add(
-        "--schedule",
-        choices=SCHEDULES,
-        default="cosine",
-        help="step: times --gamma every --step-epochs; plateau: when validation stops improving (the VGG paper's);"
-        " cosine: to zero (%(default)s: measured)",
+    schedule = (
+        "step: times --gamma every --step-epochs; plateau: when validation stops improving (the VGG paper's);"
+        " cosine: to zero (%(default)s: measured)"
     )
-    add("--step-epochs", type=_positive, help="(default: two thirds of the epochs)")
+    add("--schedule", choices=SCHEDULES, default="cosine", help=schedule)
+    add("--step-epochs", type=positive, help="(default: two thirds of the epochs)")
     add("--gamma", type=float, default=0.1, help="(%(default)s: VGG paper 3.1)")
     add("--patience", type=int, default=3, help="epochs without a better one before it stops; 0: never (%(default)s)")
     add("--seed", type=int, default=620, help="of every draw (%(default)s: the seed notes)")
-    add(
-        "--validation",
-        type=_share,
-        default=0.2,
-        metavar="SHARE",
-        help="held out of each class: one half chooses the epoch, the other fits the temperature (%(default)s)",
-    )
-    add("--test", type=_share, default=0.0, metavar="SHARE", help="held out of each class, only measured (%(default)s)")
-    add("--exclude", type=Path, metavar="FILE", help="files to leave out, one a line, # for the reason")
-    add("--labels", type=Path, metavar="CSV", help="names of the classes, columns as in models/labels")
-    add("--ten-crop", action="store_true", help="measure with ten crops as well (mean of the softmax)")
-    add(
-        "--amp",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="fp16 on CUDA; nothing on a CPU (default: yes)",
-    )
+    amp = "fp16 on CUDA; nothing on a CPU (default: yes)"
+    add("--amp", action=argparse.BooleanOptionalAction, default=True, help=amp)
+
+
+def _add_running(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add("--resume", action="store_true", help="go on from the checkpoint of an interrupted run; the result is the same")
     add("--checkpoint-seconds", type=float, default=120, metavar="S", help="time between checkpoints (%(default)s)")
     add("--cache-features", action=argparse.BooleanOptionalAction, default=True, help="see below (default: yes)")
-    add("--feature-batch-size", type=_positive, default=16, help="pictures a pass where nothing learns (%(default)s)")
-    add("--workers", type=_positive, default=os.cpu_count() or 1, help="threads that decode (default: cores)")
-    return parser
+    add("--feature-batch-size", type=positive, default=16, help="pictures a pass where nothing learns (%(default)s)")
+    add("--workers", type=positive, default=os.cpu_count() or 1, help="threads that decode (default: cores)")
 
 
 def _defaults(place: int) -> str:
@@ -173,7 +161,7 @@ def _name(text: str) -> str:
     return text
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError("must be a whole number of at least 1")
     return int(text)

@@ -17,11 +17,13 @@ WIDTH, HEIGHT = 4000, 2500
 MEASURE = """
 import pathlib, sys
 from app.image.decode import decode
+from app.image.fast import decode_fast
 def peak():
     lines = pathlib.Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 data = pathlib.Path(sys.argv[1]).read_bytes()
 before = peak()
+decoded = decode_fast(data, 10**9, 256)
 decoded = decode(data, 10**9)
 print((peak() - before) / (decoded.width * decoded.height))
 """
