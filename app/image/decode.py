@@ -16,7 +16,6 @@ from app.errors import TooManyPixels, UndecodableImage, UnsupportedMediaType
 from app.image.color import MAX_PROFILE_BYTES, to_srgb
 from app.image.formats import SUPPORTED, is_unreasonable, sniff_format, webp_size
 from app.image.gif import register_gif_opener
-from app.image.preprocess import resized_size
 
 register_gif_opener()
 pillow_heif.register_heif_opener()
@@ -50,9 +49,10 @@ SIDEWAYS = (
     Image.Transpose.ROTATE_90,
 )
 MAX_SIDE = 100_000
-# A JPEG decoded at less than its size keeps so many times the pixels that are needed. Measured on 150 photographs of 12
-# megapixels: with 1 the best class changes on 3% of them, with 4 on none, at twice the time.
+# A JPEG decoded at less than its size keeps so many times the length that is needed. With 1 the best class changed on 5
+# of 150 photographs of 12 megapixels, with 4 on none, at twice the time (scripts/benchmark.py large, for 4).
 DETAIL = 4
+SHRINKAGES = (8, 4, 2)
 
 # What the decoders raise on bytes that are broken, whichever way they are broken. MemoryError is a decoder's answer to
 # a size that its file only claims: the picture's real size has been checked by then.
@@ -130,8 +130,9 @@ def load(opened: Opened, short_side: int | None) -> Decoded[Image.Image]:
     name, width, height = opened.format, opened.width, opened.height
     image = opened.take()
     with _guarded(name):
-        if short_side is not None and name == "JPEG" and is_large(width, height, short_side):
-            image.draft(image.mode, resized_size(width, height, DETAIL * short_side))
+        if short_side is not None and name == "JPEG":
+            divisor = shrinkage(width, height, short_side)
+            image.draft(image.mode, (width // divisor, height // divisor))
         image.load()
         if name == "HEIF":  # a crop that reaches over the edge leaves less than the header announces
             width, height = image.size
@@ -143,9 +144,10 @@ def load(opened: Opened, short_side: int | None) -> Decoded[Image.Image]:
         return Decoded(to_srgb(image), name, width, height)
 
 
-def is_large(width: int, height: int, short_side: int) -> bool:
-    """Whether half the size of a picture is still detailed enough."""
-    return min(width, height) >= 2 * DETAIL * short_side
+def shrinkage(width: int, height: int, short_side: int) -> int:
+    """What a JPEG's sides may be divided by in decoding, and be detailed enough: 1, 2, 4 or 8."""
+    enough = DETAIL * short_side
+    return next((divisor for divisor in SHRINKAGES if min(width, height) >= divisor * enough), 1)
 
 
 def turn_of(name: str, image: Image.Image) -> Image.Transpose | None:

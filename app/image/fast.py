@@ -2,6 +2,7 @@
 
 import logging
 import math
+import warnings
 
 import numpy as np
 import simplejpeg
@@ -9,11 +10,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.image.decode import Decoded, Opened, is_large, load, open_image, turn_of
+from app.image.decode import Decoded, Opened, load, open_image, shrinkage, turn_of
 from app.image.preprocess import EXTREME_ASPECT, preprocess, resized_size
 from app.model.manifest import Preprocessing
 
 logger = logging.getLogger(__name__)
+
+# Pillow's pixels cannot be written to, of which torch warns; resizing does not write, and a copy would cost as much.
+warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
 
 # Pixels beyond an output pixel's own that its filter reaches, in units of the scale; see Image.Resampling.
 SUPPORT = {"bilinear": 1.0, "bicubic": 2.0}
@@ -27,14 +31,16 @@ def decode_fast(data: bytes, max_pixels: int, short_side: int) -> Decoded[NDArra
     refuse.
     """
     opened = open_image(data, max_pixels)
-    if _is_plain(opened) and not is_large(opened.width, opened.height, short_side):
+    width, height = opened.width, opened.height
+    if _is_plain(opened):
+        divisor = shrinkage(width, height, short_side)
+        least = {"min_width": math.ceil(width / divisor), "min_height": math.ceil(height / divisor)}
         try:
-            return Decoded(simplejpeg.decode_jpeg(data), opened.format, opened.width, opened.height)
+            return Decoded(simplejpeg.decode_jpeg(data, **least), opened.format, width, height)
         except ValueError:
             logger.debug("A JPEG with flaws: left to Pillow.")
     decoded = load(opened, short_side)
-    # A copy, since torch wants to be allowed to write.
-    return Decoded(np.array(decoded.image), decoded.format, decoded.width, decoded.height)
+    return Decoded(np.asarray(decoded.image), decoded.format, decoded.width, decoded.height)
 
 
 def _is_plain(opened: Opened) -> bool:

@@ -51,9 +51,22 @@ def test_a_large_turned_jpeg_tells_its_size_upright() -> None:
     assert decoded.image.size == (1400, 2100)
 
 
-def test_a_jpeg_that_is_not_large_is_decoded_whole() -> None:
-    image = photograph("coffee").resize((3000, 2047))
-    assert decode(encode(image, "JPEG"), MAX_PIXELS, 256).image.size == (3000, 2047)
+@pytest.mark.parametrize(
+    ("size", "short_side", "expected"),
+    [
+        ((3000, 2047), 256, (3000, 2047)),
+        ((3001, 2049), 256, (1501, 1025)),
+        ((1031, 3003), 64, (258, 751)),
+        ((1031, 2050), 32, (129, 257)),
+    ],
+)
+def test_both_decoders_shrink_to_the_same_pixels(
+    size: tuple[int, int], short_side: int, expected: tuple[int, int]
+) -> None:
+    data = encode(photograph("coffee").resize(size), "JPEG")
+    image = decode(data, MAX_PIXELS, short_side).image
+    assert image.size == expected
+    assert np.array_equal(decode_fast(data, MAX_PIXELS, short_side).image, np.asarray(image))
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
