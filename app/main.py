@@ -1,6 +1,7 @@
 """Builds and wires everything; the only place that does."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -163,6 +164,9 @@ async def _load_all(service: Service, selection: Selection) -> None:
         logger.exception("A defect of ours while loading.")
         service.lifecycle.become(State.FAILED, "a model could not be loaded")
     else:
+        # What is alive now stays: a collection need not look at all of torch again, 0.1 s in which nobody is answered.
+        gc.collect()
+        gc.freeze()
         service.lifecycle.become(State.READY, "models are loaded and warm")
         logger.info("Ready: %s.", ", ".join(selection.names))
 

@@ -33,6 +33,11 @@ def to_srgb(image: Image.Image) -> Image.Image:
     raise ValueError(f"mode {image.mode} is not a picture")
 
 
+def is_srgb(image: Image.Image) -> bool:
+    """Whether an ``RGB`` picture is sRGB as it stands: it has no profile, or one that changes nothing visible."""
+    return _conversion(image.info.get("icc_profile"), "RGB") is None
+
+
 def _eight_bits(image: Image.Image) -> Image.Image:
     """16-bit gray to 8-bit gray; Pillow's own conversion would clip instead of scaling."""
     if not image.mode.startswith("I;16"):
@@ -48,13 +53,16 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
-    usable = profile is not None and len(profile) <= MAX_PROFILE_BYTES
-    transform = _transform(profile, image.mode) if profile and usable else None
+    transform = _conversion(profile, image.mode)
     if transform is None:
         return image
     converted = ImageCms.applyTransform(image, transform)
     assert converted is not None  # noqa: S101 - None is for in-place conversions only
     return converted
+
+
+def _conversion(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
+    return _transform(profile, mode) if profile and len(profile) <= MAX_PROFILE_BYTES else None
 
 
 @lru_cache(maxsize=CACHED_PROFILES)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from app.image.color import is_srgb
 from app.image.decode import Decoded, Opened, load, open_image, shrinkage, turn_of
 from app.image.preprocess import EXTREME_ASPECT, preprocess, resized_size
 from app.model.manifest import Preprocessing
@@ -49,7 +50,7 @@ def _is_plain(opened: Opened) -> bool:
     return (
         opened.format == image.format == "JPEG"
         and image.mode == "RGB"
-        and "icc_profile" not in image.info
+        and is_srgb(image)
         and ("exif" not in image.info or turn_of(opened.format, image) is None)
     )
 

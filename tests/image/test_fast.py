@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from app.errors import ServiceError
 from app.image.decode import decode
@@ -99,6 +99,8 @@ def jpegs() -> Iterator[tuple[str, bytes]]:
     yield "gray", encode(image.convert("L"), "JPEG")
     yield "CMYK", encode(image.convert("CMYK"), "JPEG")
     yield "RGB", encode(image, "JPEG", keep_rgb=True)
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    yield "sRGB's profile", encode(image, "JPEG", icc_profile=srgb)
     yield "wide gamut", encode(image, "JPEG", icc_profile=wide_gamut_profile())
     for orientation in (1, 6):
         exif = Image.Exif()
