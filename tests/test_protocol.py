@@ -8,7 +8,8 @@ from contextlib import closing
 import httpx
 import pytest
 
-from tests.pictures import png
+from app.protocol import MAX_PIECES_BYTES
+from tests.pictures import encode, photograph, png
 from tests.running import RunningService
 
 RED = png((200, 10, 10))
@@ -61,6 +62,18 @@ def test_trailers_are_not_headers(connection: socket.socket) -> None:
     status, body = answer(connection)
     assert status == 200
     assert body["request_id"] != "forged"
+
+
+@pytest.mark.parametrize("size", [1, 1000, 2**20])
+def test_a_body_arrives_whole_in_chunks_of_any_size(connection: socket.socket, size: int) -> None:
+    picture = encode(photograph("coffee"), "PNG")
+    assert len(picture) > MAX_PIECES_BYTES
+    chunks = (picture[start : start + size] for start in range(0, len(picture), size))
+    body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+    connection.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n\r\n")
+    status, answered = answer(connection)
+    assert status == 200
+    assert answered["image"] == {"width": 600, "height": 400, "format": "PNG"}
 
 
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
