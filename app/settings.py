@@ -42,7 +42,7 @@ class Settings(BaseSettings):
 
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="`auto`, `cpu`, `cuda` or `cuda:N`.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="`auto` is fp16 on CUDA and fp32 on the CPU."
+        "auto", description="`auto` is fp16 on CUDA and fp32 on the CPU, where bf16 can double the speed."
     )
     decode: Literal["fast", "exact"] = Field(
         "fast", description="`exact` is torchvision's published transform, bit for bit; `fast` within rounding."

@@ -6,6 +6,7 @@
     scripts/benchmark.py service --against litserve  the same, beside another server with the same network
     scripts/benchmark.py overload                    three times more requests than the network can answer
     scripts/benchmark.py large --model vgg16         photographs of 12 megapixels: the fast path beside the plain loop
+    scripts/benchmark.py precision --model vgg16     lower precisions beside fp32 and plain eager: speed, answers
 
 Starts the servers itself, with the settings of the environment. Every answer is checked. Needs the extras `dev` and
 `benchmark` (scripts/install --extras embedded,dev,benchmark).
@@ -39,6 +40,7 @@ from app.model.registry import Pixels, ServedModel
 from app.settings import read_settings
 from scripts.benchmarking.client import Outcome, closed_loop, open_loop
 from scripts.benchmarking.large import measure_large_photographs
+from scripts.benchmarking.precision import measure_precisions
 from scripts.benchmarking.servers import SIMULATED, RunningServer, start_service, start_simulated
 from scripts.benchmarking.simulated import FIXED_MS, PER_IMAGE_MS, SimulatedNetwork
 from scripts.benchmarking.uploads import Upload, plain_loop, read_jpegs, with_answers
@@ -61,7 +63,7 @@ def parse_arguments() -> argparse.Namespace:
     common.add_argument("--images", type=Path, help="a folder of JPEGs (default: parts of what scikit-image ships)")
     common.add_argument("--seconds", type=float, default=8, help="of each measurement (%(default)s)")
     common.add_argument("--rounds", type=int, default=3, help="interleaved rounds; medians are printed (%(default)s)")
-    commands = parser.add_subparsers(required=True, metavar="network | service | overload | large")
+    commands = parser.add_subparsers(required=True, metavar="network | service | overload | large | precision")
     network = commands.add_parser("network", parents=[common], help="the service beside the bare network")
     network.add_argument("--model", default="vgg16", help="a prepared model (%(default)s)")
     network.add_argument("--connections", type=int, nargs="+", default=[1, 8, 16], help="(%(default)s)")
@@ -76,6 +78,9 @@ def parse_arguments() -> argparse.Namespace:
     large = commands.add_parser("large", parents=[common], help="photographs of 12 megapixels, without a server")
     large.add_argument("--model", default="vgg16", help="a prepared model, to compare answers (%(default)s)")
     large.set_defaults(measure=lambda given, jpegs: measure_large_photographs(given.model, jpegs))
+    precision = commands.add_parser("precision", parents=[common], help="bf16 and fp16 beside fp32, without a server")
+    precision.add_argument("--model", default="vgg16", help="a prepared model (%(default)s)")
+    precision.set_defaults(measure=lambda given, jpegs: measure_precisions(given.model, jpegs, given.rounds), rounds=10)
     return parser.parse_args()
 
 

@@ -9,6 +9,7 @@ from app.model.network import (
     UNMEASURED_BATCH_SIZE,
     build_network,
     device_kind,
+    is_emulated,
     resolve_device,
     resolve_precision,
     seconds_per_batch,
@@ -32,6 +33,8 @@ def load_model(name: str, settings: Settings, *, fallback: bool = False) -> Serv
     store = ModelStore(settings.store_dir, name)
     device = resolve_device(settings.device)
     precision = resolve_precision(settings.precision, device)
+    if is_emulated(precision, device):
+        logger.warning("This processor has no instructions for %s: VGG_PRECISION=fp32 is faster.", precision)
     tensors = shared_tensors(store, manifest, device, precision)
     network = build_network(manifest, tensors, len(labels), device, precision)
     receipt = store.read_receipt()

@@ -33,8 +33,15 @@ def resolve_device(setting: str) -> torch.device:
 
 
 def resolve_precision(setting: str, device: torch.device) -> str:
-    """``auto`` is fp16 on CUDA, where it doubles the speed, and fp32 on the CPU, where it would not."""
+    """``auto`` is fp16 on CUDA and fp32 on the CPU, where less is a matter of the processor and changes close calls."""
     return setting if setting != "auto" else ("fp16" if device.type == "cuda" else "fp32")
+
+
+def is_emulated(precision: str, device: torch.device) -> bool:
+    """Whether a processor has no instructions for a precision, and is several times slower with it than with fp32."""
+    if device.type != "cpu" or precision == "fp32":
+        return False
+    return not any(has for name, has in torch.cpu.get_capabilities().items() if precision in name)
 
 
 def device_kind(device: torch.device, precision: str) -> str:

@@ -35,7 +35,7 @@ def measure_large_photographs(model_name: str, jpegs: list[bytes]) -> None:
         began = time.process_time()
         fast = preprocess_fast(decode_fast(large, settings.max_pixels, preprocessing.resize).image, preprocessing)
         costs["fast"].append(time.process_time() - began)
-        answers.append(_probabilities(model, exact, fast))
+        answers.append(probabilities(model, np.stack([exact, fast])))
     base = statistics.median(costs["plain loop"])
     for name, seconds in costs.items():
         cost = statistics.median(seconds)
@@ -49,9 +49,9 @@ def measure_large_photographs(model_name: str, jpegs: list[bytes]) -> None:
     print(f"largest difference of a probability: median {statistics.median(apart):.4f}, at most {apart[-1]:.4f}")
 
 
-def _probabilities(model: ServedModel, *pictures: Pixels) -> NDArray[np.float32]:
+def probabilities(model: ServedModel, pixels: Pixels) -> NDArray[np.float32]:
     """(N, classes), by class index."""
-    indices, values = model.network.top_k(np.stack(pictures), len(model.labels))
+    indices, values = model.network.top_k(pixels, len(model.labels))
     by_class = np.empty_like(values)
     np.put_along_axis(by_class, indices, values, axis=1)
     return by_class

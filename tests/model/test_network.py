@@ -11,6 +11,7 @@ from app.model.network import (
     best_batch_size,
     build_backbone,
     build_network,
+    is_emulated,
     resolve_device,
     resolve_precision,
 )
@@ -70,6 +71,24 @@ def test_half_precision_gives_nearly_the_same_probabilities(tensors: dict[str, T
     assert next(half.classifier.backbone.parameters()).dtype == torch.bfloat16
     expected = torch.softmax(full.logits(pixels()), 1)
     assert torch.allclose(expected, torch.softmax(half.logits(pixels()), 1), atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "emulated"),
+    [
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": False, "avx512_fp16": True}, ["bf16"]),
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": True, "avx512_fp16": False}, ["fp16"]),
+        ({"neon": True, "bf16": True, "fp16_arith": True}, []),
+        ({"avx2": True}, ["bf16", "fp16"]),
+    ],
+)
+def test_a_processor_without_instructions_for_a_precision(
+    capabilities: dict[str, bool], emulated: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert [precision for precision in ("bf16", "fp16", "fp32") if is_emulated(precision, cpu)] == emulated
+    assert not any(is_emulated(precision, cuda) for precision in ("bf16", "fp16", "fp32"))
 
 
 def test_convolutions_are_channels_last_and_the_rest_is_not_copied(tensors: dict[str, Tensor]) -> None:
