@@ -59,28 +59,39 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--images", type=Path, help="a folder of JPEGs (default: parts of what scikit-image ships)")
-    common.add_argument("--seconds", type=float, default=8, help="of each measurement (%(default)s)")
-    common.add_argument("--rounds", type=int, default=3, help="interleaved rounds; medians are printed (%(default)s)")
+    images = argparse.ArgumentParser(add_help=False)
+    images.add_argument("--images", type=Path, help="a folder of JPEGs (default: parts of what scikit-image ships)")
     commands = parser.add_subparsers(required=True, metavar="network | service | overload | large | precision")
-    network = commands.add_parser("network", parents=[common], help="the service beside the bare network")
-    network.add_argument("--model", default="vgg16", help="a prepared model (%(default)s)")
-    network.add_argument("--connections", type=int, nargs="+", default=[1, 8, 16], help="(%(default)s)")
+
+    def command(name: str, summary: str, **defaults: object) -> argparse.ArgumentParser:
+        """Options with a default that several commands share, and the command itself."""
+        added = commands.add_parser(name, parents=[images], help=summary)
+        helps = {
+            "model": "a prepared model (%(default)s)",
+            "seconds": "of each measurement (%(default)s)",
+            "rounds": "interleaved rounds; medians are printed (%(default)s)",
+            "connections": "(%(default)s)",
+        }
+        for option, default in defaults.items():
+            kind = type(default[0] if isinstance(default, list) else default)
+            several = "+" if isinstance(default, list) else None
+            added.add_argument(f"--{option}", type=kind, nargs=several, default=default, help=helps[option])
+        return added
+
+    network = command(
+        "network", "the service beside the bare network", model="vgg16", seconds=8.0, rounds=3, connections=[1, 8, 16]
+    )
     network.set_defaults(measure=measure_network)
-    service = commands.add_parser("service", parents=[common], help="what the service itself costs")
+    service = command("service", "what the service itself costs", seconds=8.0, rounds=3, connections=[1, 16, 64])
     service.add_argument("--against", choices=sorted(set(SIMULATED) - {"ours"}), nargs="*", default=[])
-    service.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64], help="(%(default)s)")
     service.set_defaults(measure=measure_service)
-    overload = commands.add_parser("overload", parents=[common], help="open loop, three times the capacity")
+    overload = command("overload", "open loop, three times the capacity", seconds=60.0)
     overload.add_argument("--deadline", type=float, default=5, help="of each request, in seconds (%(default)s)")
-    overload.set_defaults(measure=measure_overload, seconds=60)
-    large = commands.add_parser("large", parents=[common], help="photographs of 12 megapixels, without a server")
-    large.add_argument("--model", default="vgg16", help="a prepared model, to compare answers (%(default)s)")
+    overload.set_defaults(measure=measure_overload)
+    large = command("large", "photographs of 12 megapixels, without a server", model="vgg16")
     large.set_defaults(measure=lambda given, jpegs: measure_large_photographs(given.model, jpegs))
-    precision = commands.add_parser("precision", parents=[common], help="bf16 and fp16 beside fp32, without a server")
-    precision.add_argument("--model", default="vgg16", help="a prepared model (%(default)s)")
-    precision.set_defaults(measure=lambda given, jpegs: measure_precisions(given.model, jpegs, given.rounds), rounds=10)
+    precision = command("precision", "lower precisions beside fp32, without a server", model="vgg16", rounds=10)
+    precision.set_defaults(measure=lambda given, jpegs: measure_precisions(given.model, jpegs, given.rounds))
     return parser.parse_args()
 
 
