@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.model.manifest import Preprocessing
+from app.model.manifest import Base, Preprocessing
 from app.model.registry import ServedModel
 from app.pipeline import Prediction, Timing
 
@@ -108,6 +108,7 @@ class ModelInfo(ModelRef):
     classes: int = Field(description="How many classes it tells apart.", examples=[1000])
     preprocessing: Preprocessing
     weights: WeightsInfo
+    base: Base | None = Field(description="What a fine-tuned model was made from, and shares its other tensors with.")
     device: str = Field(examples=["cuda:0"])
     precision: str = Field(examples=["fp16"])
     max_batch_size: int = Field(examples=[16])
@@ -217,6 +218,7 @@ def _description(model: ServedModel) -> dict[str, Any]:
         "classes": len(model.labels),
         "preprocessing": model.manifest.preprocessing,
         "weights": WeightsInfo(source=weights.source, license=weights.license, sha256=model.weights_sha256),
+        "base": model.manifest.base,
         "device": model.device,
         "precision": model.precision,
         "max_batch_size": model.max_batch_size,

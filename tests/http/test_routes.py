@@ -110,6 +110,7 @@ def test_models_tell_their_digest_classes_and_preprocessing(service: RunningServ
     assert model["classes"] == 1000
     assert model["weights"]["sha256"] == "0" * 64
     assert model["preprocessing"]["mean"] == [0.485, 0.456, 0.406]
+    assert model["base"] is None
     assert "labels" not in model
     detail = service.client.get("/models/vgg16").json()
     assert detail["labels"][207]["label_zh"] == "金毛寻回犬"

@@ -117,7 +117,12 @@ def test_served_beside_its_base_and_replaced_while_the_service_runs(store: Path,
         assert httpx.post(f"{url}/models/{NEW}/load").status_code == 401
         assert client.post(f"/models/{NEW}/load").json()["name"] == NEW
         assert (answer(cat), answer(dog)) == ("猫", "狗")
-        first = client.get(f"/models/{NEW}").json()["weights"]["sha256"]
+        described = client.get(f"/models/{NEW}").json()
+        assert described["base"] == {
+            "model": BASE,
+            "weights_sha256": client.get(f"/models/{BASE}").json()["weights"]["sha256"],
+        }
+        first = described["weights"]["sha256"]
 
         # a broken one changes nothing
         file = ModelStore(store, NEW).weights
