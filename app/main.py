@@ -164,7 +164,7 @@ async def _load_all(service: Service, selection: Selection) -> None:
         logger.exception("A defect of ours while loading.")
         service.lifecycle.become(State.FAILED, "a model could not be loaded")
     else:
-        # What is alive now stays: a collection need not look at all of torch again, 0.1 s in which nobody is answered.
+        # What is alive now stays: a collection need not look at all of torch again (0.2 s in which nobody is answered).
         gc.collect()
         gc.freeze()
         service.lifecycle.become(State.READY, "models are loaded and warm")

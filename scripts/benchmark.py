@@ -62,35 +62,37 @@ def parse_arguments() -> argparse.Namespace:
     images = argparse.ArgumentParser(add_help=False)
     images.add_argument("--images", type=Path, help="a folder of JPEGs (default: parts of what scikit-image ships)")
     commands = parser.add_subparsers(required=True, metavar="network | service | overload | large | precision")
+    model, seconds = "a prepared model (%(default)s)", "of each measurement (%(default)s)"
+    rounds = "interleaved rounds; medians are printed (%(default)s)"
 
-    def command(name: str, summary: str, **defaults: object) -> argparse.ArgumentParser:
-        """Options with a default that several commands share, and the command itself."""
-        added = commands.add_parser(name, parents=[images], help=summary)
-        helps = {
-            "model": "a prepared model (%(default)s)",
-            "seconds": "of each measurement (%(default)s)",
-            "rounds": "interleaved rounds; medians are printed (%(default)s)",
-            "connections": "(%(default)s)",
-        }
-        for option, default in defaults.items():
-            kind = type(default[0] if isinstance(default, list) else default)
-            several = "+" if isinstance(default, list) else None
-            added.add_argument(f"--{option}", type=kind, nargs=several, default=default, help=helps[option])
-        return added
-
-    network = command(
-        "network", "the service beside the bare network", model="vgg16", seconds=8.0, rounds=3, connections=[1, 8, 16]
-    )
+    network = commands.add_parser("network", parents=[images], help="the service beside the bare network")
+    network.add_argument("--model", default="vgg16", help=model)
+    network.add_argument("--connections", type=int, nargs="+", default=[1, 8, 16], help="(%(default)s)")
+    network.add_argument("--seconds", type=float, default=8, help=seconds)
+    network.add_argument("--rounds", type=int, default=3, help=rounds)
     network.set_defaults(measure=measure_network)
-    service = command("service", "what the service itself costs", seconds=8.0, rounds=3, connections=[1, 16, 64])
+
+    service = commands.add_parser("service", parents=[images], help="what the service itself costs")
     service.add_argument("--against", choices=sorted(set(SIMULATED) - {"ours"}), nargs="*", default=[])
+    service.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64], help="(%(default)s)")
+    service.add_argument("--seconds", type=float, default=8, help=seconds)
+    service.add_argument("--rounds", type=int, default=3, help=rounds)
     service.set_defaults(measure=measure_service)
-    overload = command("overload", "open loop, three times the capacity", seconds=60.0)
+
+    overload = commands.add_parser("overload", parents=[images], help="open loop, three times the capacity")
     overload.add_argument("--deadline", type=float, default=5, help="of each request, in seconds (%(default)s)")
+    overload.add_argument("--seconds", type=float, default=60, help=seconds)
     overload.set_defaults(measure=measure_overload)
-    large = command("large", "photographs of 12 megapixels, without a server", model="vgg16")
+
+    large = commands.add_parser("large", parents=[images], help="photographs of 12 megapixels, without a server")
+    large.add_argument("--model", default="vgg16", help=model)
     large.set_defaults(measure=lambda given, jpegs: measure_large_photographs(given.model, jpegs))
-    precision = command("precision", "lower precisions beside fp32, without a server", model="vgg16", rounds=10)
+
+    precision = commands.add_parser(
+        "precision", parents=[images], help="lower precisions beside fp32, without a server"
+    )
+    precision.add_argument("--model", default="vgg16", help=model)
+    precision.add_argument("--rounds", type=int, default=10, help=rounds)
     precision.set_defaults(measure=lambda given, jpegs: measure_precisions(given.model, jpegs, given.rounds))
     return parser.parse_args()
 

@@ -1,7 +1,6 @@
 """Lower precisions beside fp32 and beside plain eager PyTorch: what they gain, and whether they answer the same."""
 
 import copy
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -26,10 +25,11 @@ BATCH, TOP = 8, 5
 
 def measure_precisions(model_name: str, jpegs: list[bytes], rounds: int) -> None:
     """Prints images per second in batches of 1 over plain eager's, and how the answers compare with fp32's."""
-    models = {precision: _load(model_name, precision) for precision in PRECISIONS}
+    settings = read_settings()
+    models = {name: load_model(model_name, settings.model_copy(update={"precision": name})) for name in PRECISIONS}
     forwards = {"plain eager": plain_eager(models["fp32"])}
     forwards |= {precision: as_served(model) for precision, model in models.items()}
-    settings, preprocessing = read_settings(), models["fp32"].manifest.preprocessing
+    preprocessing = models["fp32"].manifest.preprocessing
     pixels = np.stack([preprocess(decode(jpeg, settings.max_pixels).image, preprocessing) for jpeg in jpegs])
     speeds: dict[str, list[float]] = {name: [] for name in forwards}
     for turn in tqdm(range(rounds), unit="round"):
@@ -46,11 +46,6 @@ def measure_precisions(model_name: str, jpegs: list[bytes], rounds: int) -> None
     exact = all_probabilities(models["fp32"], pixels)
     for precision in PRECISIONS[1:]:
         print(f"{precision} against fp32: {compare(exact, all_probabilities(models[precision], pixels))}")
-
-
-def _load(model_name: str, precision: str) -> ServedModel:
-    os.environ["VGG_PRECISION"] = precision
-    return load_model(model_name, read_settings())
 
 
 def as_served(model: ServedModel) -> Callable[[Pixels], object]:
