@@ -26,7 +26,7 @@ RUN scripts/install ${TORCH_INDEX_URL:+--cpu} --extras "${EXTRAS}" \
     && find .venv -type d -name include -prune -exec rm -rf {} + \
     && .venv/bin/python -c 'import torch, torchvision.models, torchvision.transforms.v2'
 COPY app app
-COPY scripts/prepare_model.py scripts/
+COPY scripts/interpreter.py scripts/prepare_model.py scripts/
 RUN .venv/bin/python -m compileall -q --invalidation-mode unchecked-hash app scripts && rm scripts/install
 COPY models models
 
@@ -57,5 +57,5 @@ VOLUME /store
 EXPOSE 8000
 # Unready at once on SIGTERM, gone after VGG_DRAIN_DELAY_S + VGG_DRAIN_TIMEOUT_S at most: `docker stop --time 45`.
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 CMD ["python", "-m", "app.healthcheck"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 CMD ["python", "-m", "app.server.healthcheck"]
 ENTRYPOINT ["python", "-m", "app"]

@@ -16,7 +16,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, interrupted)  # until the server takes over
     settings = read_settings(sys.argv[1:])
     set_up_logging(settings.log_format, settings.log_level)
-    from app.server import leave, serve  # noqa: PLC0415 - settings are checked before anything heavy is imported
+    from app.server.run import leave, serve  # noqa: PLC0415 - settings are checked before anything heavy is imported
 
     leave(serve(settings))
 

@@ -13,20 +13,20 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.batcher import Batcher
 from app.errors import ModelError, ModelNotFound, NotReady, ServiceError, UnknownModel
-from app.gpu import watch_gpus
 from app.http import docs, problems, routes
 from app.http.admission import Admission
 from app.http.auth import KeyRing
 from app.http.middleware import RequestMiddleware
 from app.http.service import Service
 from app.http.upload import UploadLimits
-from app.lifecycle import Lifecycle, State
-from app.metrics import Metrics
 from app.model.registry import Candidate, Item, Registry, ServedModel, check, run
 from app.model.selection import Selection, select_models
-from app.pipeline import Pipeline
+from app.serving.batcher import Batcher
+from app.serving.gpu import watch_gpus
+from app.serving.lifecycle import Lifecycle, State
+from app.serving.metrics import Metrics
+from app.serving.pipeline import Pipeline
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -15,12 +15,12 @@ import httpx
 import uvicorn
 
 from app.http.service import Service
-from app.listener import listen
 from app.main import Loader, create_app
 from app.model.registry import ServedModel
 from app.model.selection import Selection
-from app.protocol import CarefulProtocol
-from app.server import Server
+from app.server.listener import listen
+from app.server.protocol import CarefulProtocol
+from app.server.run import Server
 from app.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent

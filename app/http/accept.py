@@ -18,7 +18,7 @@ from app.http.deadline import HEADER, deadline, seconds_allowed, while_connected
 from app.http.service import Service
 from app.http.upload import UploadLimits, read_uploads
 from app.model.registry import ServedModel
-from app.pipeline import choose_top_k
+from app.serving.pipeline import choose_top_k
 
 
 class DirectRoute(APIRoute):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.errors import QueueFull, TooManyRequests
-from app.lifecycle import Lifecycle
+from app.serving.lifecycle import Lifecycle
 
 # An upload that takes longer than this no longer counts as work that is about to arrive.
 STALLED_S = 1.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
-from app.pipeline import Timing
+from app.serving.pipeline import Timing
 
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 

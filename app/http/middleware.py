@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import InternalError
 from app.http.context import RequestContext, begin
 from app.http.problems import problem_response
-from app.lifecycle import Lifecycle, State
-from app.metrics import Metrics
+from app.serving.lifecycle import Lifecycle, State
+from app.serving.metrics import Metrics
 
 logger = logging.getLogger("app.requests")
 

@@ -16,7 +16,7 @@ from app.http.deadline import HEADER
 from app.http.problems import document, problem
 from app.http.service import Service
 from app.http.upload import FIELD
-from app.pipeline import Timing
+from app.serving.pipeline import Timing
 
 api = APIRouter()
 predictions = APIRouter(tags=["predict"], route_class=DirectRoute)

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.model.manifest import Base, Preprocessing
 from app.model.registry import ServedModel
-from app.pipeline import Prediction, Timing
+from app.serving.pipeline import Prediction, Timing
 
 
 class _Wire(BaseModel):

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from app.http.admission import Admission
 from app.http.auth import KeyRing
 from app.http.upload import UploadLimits
-from app.lifecycle import Lifecycle
-from app.metrics import Metrics
 from app.model.registry import ServedModel
-from app.pipeline import Pipeline
+from app.serving.lifecycle import Lifecycle
+from app.serving.metrics import Metrics
+from app.serving.pipeline import Pipeline
 from app.settings import Settings
 
 

@@ -1,7 +1,7 @@
 """The network on its device: build, normalise, forward, softmax, top-k. The same code on CUDA and on the CPU."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ from app.model.registry import Pixels
 TORCHVISION_VGGS = ("vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 UNMEASURED_BATCH_SIZE = {"cuda": 16, "cpu": 4}
-TURNS = 4
 
 
 def resolve_device(setting: str) -> torch.device:
@@ -205,30 +204,3 @@ def seconds_per_batch(network: TorchNetwork, crop: int, size: int) -> float:
     began = time.perf_counter()
     network.top_k(pixels, 1)
     return time.perf_counter() - began
-
-
-def best_batch_size(
-    network: TorchNetwork, crop: int, sizes: Sequence[int], progress: Callable[[], object] = lambda: None
-) -> tuple[int, dict[int, float]]:
-    """The smallest size within 5% of the best throughput, and images a second by size.
-
-    The sizes take turns, so that a machine that slows down for a while slows all of them; the best turn of each counts.
-    Sizes from one that does not fit the device's memory on are left out.
-    """
-    fastest: dict[int, float] = {}
-    fitting = list(sizes)
-    for turn in range(TURNS):
-        for size in fitting.copy():
-            try:
-                seconds = seconds_per_batch(network, crop, size)
-            except BatchTooLarge:
-                fitting = [smaller for smaller in fitting if smaller < size]
-                break
-            progress()
-            if turn > 0:  # the first one warms up
-                fastest[size] = min(seconds, fastest.get(size, seconds))
-    if not fitting:
-        raise ModelError("Not even one image fits the device's memory.")
-    speeds = {size: size / fastest[size] for size in fitting}
-    good = 0.95 * max(speeds.values())
-    return min(size for size, speed in speeds.items() if speed >= good), speeds

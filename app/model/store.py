@@ -1,10 +1,5 @@
 """What lies in the store: each prepared model's weights, and a receipt that vouches for them. No torch in here."""
 
-import hashlib
-import json
-import os
-import tempfile
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -12,8 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.errors import ModelError, WeightsInvalid
-
-HASH_CHUNK_BYTES = 1 << 20
+from app.model.files import sha256_of
 
 
 class Receipt(BaseModel):
@@ -97,29 +91,6 @@ def prepared_models(*folders: Path) -> list[str]:
     """The names of all models with a receipt in these store folders, sorted."""
     found = {path.parent.name for folder in folders for path in folder.glob("*/receipt.json")}
     return sorted(found)
-
-
-def sha256_of(path: Path, progress: Callable[[int], object] = lambda _: None) -> str:
-    """Hex SHA-256 of a file; ``progress`` hears of each chunk's size in bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(HASH_CHUNK_BYTES):
-            digest.update(chunk)
-            progress(len(chunk))
-    return digest.hexdigest()
-
-
-def write_atomically(path: Path, content: BaseModel | dict[str, object]) -> None:
-    """Write JSON so that a reader, or a crash, sees the old file or the new one and nothing between."""
-    data = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
-        json.dump(data, file, ensure_ascii=False, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)
-    os.replace(file.name, path)
 
 
 def explain_unavailable(name: str, reason: str, store_dir: Path) -> str:

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from app.errors import ModelError, WeightsInvalid
-from app.model.download import disk_errors
+from app.model.files import disk_errors
 from app.model.network import build_backbone, load_tensors
 
 # Where training scripts commonly put the state dict inside what they save.

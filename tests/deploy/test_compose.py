@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import app
-from app.server import CLOSING_S
+from app.server.run import CLOSING_S
 from app.settings import Settings
-from scripts.deployment.compose import interpolate, mounts_of, read_compose, size_bytes
 from tests.running import ROOT
+from tests.system.deployment.compose import interpolate, mounts_of, read_compose, size_bytes
 
 COMPOSE = read_compose({})
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]

@@ -10,10 +10,10 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.gpu import Gpu, GpuCollector
-from app.metrics import Metrics
-from scripts.deployment.faults import FAULTS
+from app.serving.gpu import Gpu, GpuCollector
+from app.serving.metrics import Metrics
 from tests.running import ROOT
+from tests.system.deployment.faults import FAULTS
 
 DEPLOY = ROOT / "deploy"
 RULES = [

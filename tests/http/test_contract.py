@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from app.batcher import Batcher
-from app.lifecycle import State
 from app.model.registry import ServedModel
+from app.serving.batcher import Batcher
+from app.serving.lifecycle import State
 from tests.dummy import POISON_BLUE, DummyNetwork, dummy_model
 from tests.pictures import encode, huge_png, photograph, png
 from tests.running import RunningService, running, wait_until

@@ -6,8 +6,8 @@ from PIL import GifImagePlugin, Image
 from app.errors import TooManyPixels
 from app.image.decode import decode
 from app.image.gif import FirstFrameGif
-from scripts.fuzzing.holds import RESET_PEAK, check_memory
 from tests.pictures import difference, encode, photograph
+from tests.system.fuzzing.holds import RESET_PEAK, check_memory
 
 CLEAR = 2 << 2  # the disposal method that clears the frame's place
 

@@ -65,7 +65,7 @@ def test_the_extreme_path_shows_the_same_picture() -> None:
 
 
 def test_manifests_in_git_are_what_torchvision_and_timm_say() -> None:
-    from app.model.origin import _timm_preprocessing, torchvision_preprocessing
+    from app.preparing.origin import _timm_preprocessing, torchvision_preprocessing
 
     assert torchvision_preprocessing() == VGG16
     assert _timm_preprocessing("timm:tf_efficientnet_lite0") == EMBEDDED

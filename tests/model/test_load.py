@@ -5,9 +5,10 @@ import pytest
 
 from app.errors import ModelError, UnknownModel, WeightsInvalid
 from app.image.preprocess import preprocess
+from app.model.files import write_atomically
 from app.model.load import load_model
 from app.model.registry import Item, run
-from app.model.store import ModelStore, Receipt, write_atomically
+from app.model.store import ModelStore, Receipt
 from tests.pictures import photograph
 from tests.running import settings
 

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from app.errors import ModelError
+from app.model.files import write_atomically
 from app.model.selection import select_models
-from app.model.store import ModelStore, Unavailable, write_atomically
+from app.model.store import ModelStore, Unavailable
 from app.settings import Settings
 from tests.running import settings
 

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from app.errors import ModelError, WeightsInvalid
 from app.model import sharing
+from app.model.files import sha256_of, write_atomically
 from app.model.load import load_model
 from app.model.manifest import Base, Manifest, Preprocessing, WeightsOrigin
 from app.model.network import TorchNetwork
 from app.model.registry import ServedModel
-from app.model.store import ModelStore, Receipt, sha256_of, write_atomically
+from app.model.store import ModelStore, Receipt
 from tests.running import settings
 
 ARCHITECTURE = "timm:test_efficientnet"

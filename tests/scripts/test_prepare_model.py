@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from scripts.prepare_model import main
+from app.preparing.command import main
 from tests.file_host import hosting
 from tests.running import ROOT, clean_environment
 
@@ -57,7 +57,7 @@ def prepare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", command("--no-measure", *arguments)[1:])
         try:
-            status = main()
+            status = main("")
         except SystemExit as end:
             status = int(end.code or 0)
         return Outcome(status, *capsys.readouterr())

@@ -1,0 +1,141 @@
+"""From a manifest to weights that the service may load: fetch, verify, convert once, measure, leave a receipt."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import torch
+from filelock import FileLock
+from filelock import Timeout as LockTimeout
+from tqdm import tqdm
+
+from app.errors import ModelError, WeightsInvalid, WeightsUnavailable
+from app.model.files import sha256_of, write_atomically
+from app.model.labels import read_labels
+from app.model.manifest import Manifest, WeightsOrigin, labels_path
+from app.model.network import build_backbone
+from app.model.store import ModelStore, Receipt, Unavailable
+from app.model.weights import fit, read_state_dict, write_safetensors
+from app.preparing.download import download
+from app.preparing.origin import packaged_file, refuse_unusable, sha256_prefix, torchvision_weights
+
+logger = logging.getLogger(__name__)
+
+SourceCheck = Literal["sha256", "sha256_prefix", "none"]
+
+
+def prepare(
+    manifest: Manifest,
+    models_dir: Path,
+    store_dir: Path,
+    *,
+    from_file: Path | None = None,
+    url: str | None = None,
+    is_new: bool = False,
+    say: Callable[[str], None] = logger.info,
+) -> Receipt:
+    """Prepare a model's weights, from a file, a mirror, or where its manifest says that they are published.
+
+    The manifest is written to the store when it is new.
+
+    Nothing half-written is ever left under a name that the service would load: weights are renamed into place when
+    whole, and count only with the receipt, which is written last.
+
+    Raises ``WeightsUnavailable`` when they cannot be had, ``WeightsInvalid`` when they must not be used and
+    ``ModelError`` for the rest (disk, lock, labels, architecture).
+    """
+    store = ModelStore(store_dir, manifest.name)
+    labels = read_labels(labels_path(manifest, models_dir, store_dir))
+    build_backbone(manifest.architecture, len(labels))  # an unknown architecture is said before a long download
+    with _locked(store):
+        source, is_ours = _obtain(manifest.weights, store, from_file, url, say)
+        check, digest = _verify(source, manifest.weights, is_ours, say)
+        say(f"Converting to {store.weights} …")
+        tensors = fit(
+            read_state_dict(source),
+            manifest.architecture,
+            len(labels),
+            by_position=manifest.weights.tensor_names == "by_position",
+        )
+        store.receipt.unlink(missing_ok=True)
+        write_safetensors(tensors, store.weights)
+        receipt = Receipt(
+            source=manifest.weights.source,
+            source_sha256=digest,
+            source_size_bytes=source.stat().st_size,
+            source_check=check,
+            weights_sha256=sha256_of(store.weights),
+            weights_size_bytes=store.weights.stat().st_size,
+            prepared_at=datetime.now(UTC),
+            torch_version=torch.__version__,
+        )
+        if is_new:
+            write_atomically(store.manifest, manifest)
+        write_atomically(store.receipt, receipt)
+        store.unavailable.unlink(missing_ok=True)
+        if is_ours:
+            source.unlink()
+    return receipt
+
+
+def note_unavailable(manifest: Manifest, store_dir: Path, error: WeightsUnavailable) -> None:
+    """Remember that the weights could not be had, so that later starts need not try again."""
+    note = Unavailable(reason=str(error), tried_at=datetime.now(UTC))
+    write_atomically(ModelStore(store_dir, manifest.name).unavailable, note)
+
+
+def _obtain(
+    origin: WeightsOrigin, store: ModelStore, from_file: Path | None, url: str | None, say: Callable[[str], None]
+) -> tuple[Path, bool]:
+    """The file with the weights, and whether it is ours to delete."""
+    if from_file is not None:
+        refuse_unusable(from_file.name)
+        if not from_file.is_file():
+            raise ModelError(f"There is no file {from_file}.")
+        return from_file, False
+    kind, _, _ = origin.source.partition(":")
+    if kind == "package":
+        return packaged_file(origin.source), False
+    if url is None and kind != "torchvision":
+        raise ModelError(f"These weights came from {origin.source!r}; give them again with --from-file.")
+    url = url or torchvision_weights(origin.source).url
+    part = store.folder / f"{Path(url).name}.part"
+    say(f"Downloading {url}")
+    download(url, part, origin.size_bytes)
+    return part, True
+
+
+def _verify(source: Path, origin: WeightsOrigin, is_ours: bool, say: Callable[[str], None]) -> tuple[SourceCheck, str]:
+    """How the file was checked, and its digest. A wrong one that we fetched is deleted: it cannot be resumed."""
+    with tqdm(total=source.stat().st_size, desc="Checking SHA-256", unit="B", unit_scale=True, mininterval=0.5) as bar:
+        digest = sha256_of(source, bar.update)
+    published = sha256_prefix(source.name) if origin.source.startswith("torchvision:") else None
+    expected = origin.sha256 or published
+    if expected is None:
+        say(f"No digest is published for {origin.source}; its SHA-256 is {digest}.")
+        return "none", digest
+    if not digest.startswith(expected):
+        if is_ours:
+            source.unlink()
+            raise WeightsUnavailable(f"what was sent is not the published file (SHA-256 {digest}, not {expected}).")
+        raise WeightsInvalid(f"{source} is not the published file: its SHA-256 is {digest}, not {expected}.")
+    if origin.sha256 is None:
+        say(f"Only the first {len(expected)} digits of the SHA-256 are published; they match ({digest}).")
+        return "sha256_prefix", digest
+    return "sha256", digest
+
+
+@contextmanager
+def _locked(store: ModelStore) -> Iterator[None]:
+    """One preparation at a time: two would write the same files."""
+    store.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(store.lock, timeout=0):
+            for left_over in store.folder.glob("tmp*.part"):  # of a run that was killed while it wrote
+                left_over.unlink()
+            yield
+    except LockTimeout as error:
+        raise ModelError(f"Another process is preparing {store.folder.name!r} now.") from error

@@ -1,0 +1,282 @@
+"""A micro-batcher for asyncio: callers submit single items, one thread runs them in batches.
+
+Work-conserving: an idle runner starts at once with what is there; while it is busy, arrivals gather and the next batch
+takes as many as fit. ``max_wait_s`` is for those who prefer fuller batches to the shortest wait.
+
+The batcher knows nothing of images or networks. A *key* is anything hashable; only items with equal keys share a
+batch, and the key of the oldest waiting item goes first, so that no key starves another.
+"""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from app.errors import BatchTooLarge, Draining, InternalError
+from app.serving.workers import Workers
+
+logger = logging.getLogger(__name__)
+
+SHRUNK_S = 60.0  # how long batches stay smaller after the device's memory was full
+SMOOTHING = 0.2  # weight of the newest batch in the average time of its size
+
+Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[Result]):
+    """One item's result and how it came about; times in seconds."""
+
+    value: Result
+    batch_size: int
+    queue_s: float
+    run_s: float
+
+
+class Observer(Protocol):
+    """Hears what the batcher does. Called on the event loop; must return quickly."""
+
+    def batch_released(self, reason: str, size: int) -> None: ...
+    def batch_shrunk(self, size: int) -> None: ...
+
+
+class SilentObserver:
+    """For those who do not want to know."""
+
+    def batch_released(self, reason: str, size: int) -> None:
+        pass
+
+    def batch_shrunk(self, size: int) -> None:
+        pass
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting(Generic[Item, Result]):
+    number: int
+    item: Item
+    future: asyncio.Future[Answer[Result]]
+    since: float = field(default_factory=time.perf_counter)
+
+
+class Batcher(Generic[Key, Item, Result]):
+    """Groups submitted items by key and runs them, one batch at a time, on a thread of its own.
+
+    ``run(key, items)`` returns one result per item, in order; an ``Exception`` in that list fails only its item. When
+    ``run`` raises, the batch is split and retried, so that an item which breaks the whole batch fails alone; after
+    ``BatchTooLarge`` batches also stay smaller for a while. ``max_batch_size(key)`` is asked anew for every batch.
+
+    ``check(key)`` is asked, on the thread, whether the runner still works after an item has failed alone: what it
+    raises ends the loop, and ``on_death`` hears of it.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Key, list[Item]], Sequence[Result | Exception]],
+        max_batch_size: Callable[[Key], int],
+        *,
+        max_wait_s: float = 0.0,
+        observer: Observer | None = None,
+        check: Callable[[Key], object] = lambda _: None,
+        on_death: Callable[[BaseException | None], None] | None = None,
+    ) -> None:
+        self._run = run
+        self._max_batch_size = max_batch_size
+        self._max_wait_s = max_wait_s
+        self._observer = observer or SilentObserver()
+        self._check = check
+        self._on_death = on_death
+        self._queues: dict[Key, deque[_Waiting[Item, Result]]] = {}
+        self._numbers = itertools.count()
+        self._arrived = asyncio.Event()
+        self._thread = Workers(1, "batcher")
+        self._loop_task: asyncio.Task[None] | None = None
+        self._batch_seconds: dict[int, float] = {}
+        self.rate: float | None = None
+        """Items per second at the best batch size seen so far; ``None`` before the first batch."""
+        self._ceiling: int | None = None
+        self._ceiling_until = 0.0
+        self._running_since: float | None = None
+        self._running: list[_Waiting[Item, Result]] = []
+        self._closed = False
+
+    @property
+    def depth(self) -> int:
+        """Items waiting for a batch."""
+        return sum(map(len, self._queues.values()))
+
+    @property
+    def oldest_s(self) -> float:
+        """How long the longest waiting item has waited."""
+        return max((time.perf_counter() - queue[0].since for queue in self._queues.values()), default=0.0)
+
+    @property
+    def running_s(self) -> float:
+        """How long the batch being run has been running; 0 when none is."""
+        return time.perf_counter() - self._running_since if self._running_since is not None else 0.0
+
+    def start(self) -> None:
+        """Begin to serve; call it on the event loop that will submit."""
+        self._loop_task = asyncio.create_task(self._serve(), name="batcher")
+        self._loop_task.add_done_callback(self._loop_ended)
+
+    async def submit(self, key: Key, item: Item) -> Answer[Result]:
+        """Wait for the item's turn and return its answer.
+
+        Cancelling the caller takes a waiting item out of the queue. Raises what ``run`` gave for this item, or
+        ``Draining`` when the batcher is closed.
+        """
+        if self._closed:
+            raise Draining("The service is shutting down.")
+        waiting = _Waiting(next(self._numbers), item, asyncio.get_running_loop().create_future())
+        self._queues.setdefault(key, deque()).append(waiting)
+        self._arrived.set()
+        try:
+            return await waiting.future
+        except asyncio.CancelledError:
+            self._remove(key, waiting)
+            raise
+
+    async def drain(self) -> None:
+        """Refuse new items, finish those that wait, stop the thread."""
+        self._closed = True
+        self._arrived.set()
+        if self._loop_task is not None:
+            await asyncio.wait([self._loop_task])
+        self._thread.close()
+
+    def abandon(self) -> None:
+        """Give up on a batch that never ends: what runs and what waits fails now, nothing new is taken."""
+        self._closed = True
+        self._fail([*self._running, *itertools.chain.from_iterable(self._queues.values())])
+        if self._loop_task is not None:
+            self._loop_task.cancel()
+
+    # The loop
+
+    async def _serve(self) -> None:
+        while True:
+            while not self._queues:
+                if self._closed:
+                    return
+                self._arrived.clear()
+                await self._arrived.wait()
+            key = self._oldest_key()
+            reason = await self._fill(key)
+            batch = self._take(key)
+            if batch:
+                self._observer.batch_released(reason, len(batch))
+                await self._forward(key, batch)
+
+    def _oldest_key(self) -> Key:
+        return min(self._queues, key=lambda key: self._queues[key][0].number)
+
+    async def _fill(self, key: Key) -> str:
+        """Let a batch gather until it is full or its window, opened by its first item, closes; say which it was."""
+        closes = self._queues[key][0].since + self._max_wait_s
+        while len(self._queues.get(key, ())) < self._limit(key):
+            remaining = closes - time.perf_counter()
+            if self._max_wait_s == 0 or self._closed or key not in self._queues:
+                return "idle"
+            if remaining <= 0:
+                return "timeout"
+            self._arrived.clear()
+            try:
+                await asyncio.wait_for(self._arrived.wait(), remaining)
+            except TimeoutError:
+                return "timeout"
+        return "full"
+
+    def _take(self, key: Key) -> list[_Waiting[Item, Result]]:
+        queue = self._queues.get(key, deque())
+        batch = [queue.popleft() for _ in range(min(len(queue), self._limit(key)))]
+        self._forget_if_empty(key)
+        return batch
+
+    def _limit(self, key: Key) -> int:
+        limit = self._max_batch_size(key)
+        if self._ceiling is not None and time.perf_counter() < self._ceiling_until:
+            return min(limit, self._ceiling)
+        return limit
+
+    async def _forward(self, key: Key, batch: list[_Waiting[Item, Result]]) -> None:
+        released = self._running_since = time.perf_counter()
+        items = [waiting.item for waiting in batch]
+        self._running = batch
+        try:
+            outcome = await self._thread.run(self._run_isolated, key, items)
+        except BaseException:
+            self._fail(batch)
+            raise
+        finally:
+            self._running_since, self._running = None, []
+        run_s = time.perf_counter() - released
+        average = self._batch_seconds.get(len(batch), run_s)
+        self._batch_seconds[len(batch)] = average + SMOOTHING * (run_s - average)
+        self.rate = max(size / seconds for size, seconds in self._batch_seconds.items())
+        for waiting, result in zip(batch, outcome, strict=True):
+            if waiting.future.done():  # its caller has left meanwhile
+                continue
+            if isinstance(result, Exception):
+                waiting.future.set_exception(result)
+            else:
+                waiting.future.set_result(Answer(result, len(batch), released - waiting.since, run_s))
+
+    def _run_isolated(self, key: Key, items: list[Item]) -> list[Result | Exception]:
+        try:
+            return self._run_whole(key, items)
+        except Exception as caught:  # noqa: BLE001 - whatever the network raises belongs to its culprit alone
+            error = caught
+        if len(items) == 1:
+            self._check(key)
+            return [error]
+        middle = len(items) // 2
+        if isinstance(error, BatchTooLarge):
+            self._shrink(middle)
+        else:
+            logger.warning("A batch of %d failed (%r); splitting it to find the culprit.", len(items), error)
+        return self._run_isolated(key, items[:middle]) + self._run_isolated(key, items[middle:])
+
+    def _shrink(self, size: int) -> None:
+        self._ceiling, self._ceiling_until = size, time.perf_counter() + SHRUNK_S
+        logger.warning("The device's memory is full; batches of at most %d for %g s.", size, SHRUNK_S)
+        self._observer.batch_shrunk(size)
+
+    def _run_whole(self, key: Key, items: list[Item]) -> list[Result | Exception]:
+        results = list(self._run(key, items))
+        if len(results) != len(items):
+            raise InternalError(f"{len(items)} items went in, {len(results)} results came out")
+        return results
+
+    # Leaving
+
+    def _remove(self, key: Key, waiting: _Waiting[Item, Result]) -> None:
+        queue = self._queues.get(key, deque())
+        if waiting in queue:
+            queue.remove(waiting)
+            self._forget_if_empty(key)
+
+    def _forget_if_empty(self, key: Key) -> None:
+        if key in self._queues and not self._queues[key]:
+            del self._queues[key]
+
+    def _fail(self, items: Iterable[_Waiting[Item, Result]]) -> None:
+        for waiting in items:
+            if not waiting.future.done():
+                waiting.future.set_exception(InternalError("The service made a mistake and is stopping."))
+
+    def _loop_ended(self, task: asyncio.Task[None]) -> None:
+        """Fail what waits when the loop ends other than by ``drain``; an endless wait would be worse than an error."""
+        error = None if task.cancelled() else task.exception()
+        if self._closed and error is None and not self._queues:
+            return
+        self._closed = True
+        self._fail(itertools.chain.from_iterable(self._queues.values()))
+        self._queues.clear()
+        if self._on_death is not None:
+            self._on_death(error)

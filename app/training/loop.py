@@ -1,0 +1,217 @@
+"""The training loop: every step a function of (seed, epoch, step), so that a resumed run is the uninterrupted one.
+
+Nothing draws from a global generator. The order of an epoch comes from (seed, epoch), augmentation from (seed, epoch,
+index), dropout from (seed, epoch, step): there is no state of generators to save, and neither the number of processes
+nor the point of interruption changes a draw.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from app.training.backbone import CutNetwork
+from app.training.checkpoint import State
+from app.training.distributed import Ranks, cpu_copy
+from app.training.recipe import Recipe, make_optimizer, make_scheduler, seed_for, step_scheduler
+from app.training.sources import Source
+from app.training.split import Sample
+
+Row = dict[str, float]
+Save = Callable[[State], None]
+
+
+@dataclass
+class Progress:
+    """Where a run stands: whole epochs, and steps of the one that is under way."""
+
+    epoch: int = 0
+    step: int = 0
+    stale: int = 0
+    history: list[Row] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+
+
+class Trainer:
+    """Trains a network's tail. ``validate`` gives accuracy and NLL on the part that chooses the best epoch."""
+
+    def __init__(
+        self,
+        network: CutNetwork,
+        recipe: Recipe,
+        source: Source,
+        samples: Sequence[Sample],
+        ranks: Ranks,
+        *,
+        validate: Callable[[], tuple[float, float]],
+        save: Save,
+        save_every_s: float,
+    ) -> None:
+        self.network = network
+        self.recipe = recipe
+        self.source = source
+        self.samples = samples
+        self.ranks = ranks
+        self.validate = validate
+        self.save = save
+        self.save_every_s = save_every_s
+        self.optimizer = make_optimizer(network, recipe)
+        self.scheduler = make_scheduler(self.optimizer, recipe)
+        self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=recipe.amp)
+        self.progress = Progress()
+        self._tail = ranks.wrap(network.tail)
+        # Of the epoch under way, in this process: loss, right answers, pictures.
+        self._sums = torch.zeros(3, dtype=torch.float64, device=ranks.device)
+        self._saved_at = time.monotonic()
+
+    def run(self) -> None:
+        """Train from where the progress stands to the end, then put the best epoch's weights back."""
+        while self.progress.epoch < self.recipe.epochs and not self._is_stale():
+            self._epoch()
+        assert self.progress.best is not None  # noqa: S101
+        self.network.load_trained(self.progress.best["tensors"])
+
+    def load_state(self, state: State) -> None:
+        self.network.load_trained(state["tensors"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.ranks.is_first:
+            self._sums += torch.tensor(state["sums"], dtype=torch.float64).to(self._sums)
+        self.progress = Progress(state["epoch"], state["step"], state["stale"], state["history"], state["best"])
+
+    def _epoch(self) -> None:
+        progress, began = self.progress, time.perf_counter()
+        batches = epoch_batches(self.samples, self.recipe, progress.epoch)
+        rest = batches[progress.step :]
+        mine = [batch[self.ranks.share(len(batch))] for batch in rest]
+        self.network.tail.train()
+        bar = tqdm(
+            zip(rest, self.source.batches(progress.epoch, mine), mine, strict=True),
+            total=len(batches), initial=progress.step, desc=f"Epoch {progress.epoch + 1}/{self.recipe.epochs}",
+            unit="step", mininterval=0.5, disable=not self.ranks.is_first,
+        )  # fmt: skip
+        for batch, inputs, own in bar:
+            self._step(inputs, own, len(batch))
+            progress.step += 1
+            if progress.step < len(batches):
+                self._save_if_due()
+        self._end_epoch(time.perf_counter() - began, sum(map(len, rest)))
+        self._save_if_due()
+
+    def _step(self, inputs: Tensor, own: Sequence[Sample], batch_size: int) -> None:
+        """One update from one batch, in as many forward passes as ``accumulate`` says."""
+        targets = torch.tensor([sample.class_index for sample in own], dtype=torch.long, device=inputs.device)
+        offset = self.ranks.share(batch_size).start
+        seed = seed_for(self.recipe.seed, self.progress.epoch, self.progress.step, 1)
+        self.optimizer.zero_grad(set_to_none=True)
+        pieces = list(_pieces(len(own), self.recipe.accumulate))
+        for number, piece in enumerate(pieces):
+            rows = slice(offset + piece.start, offset + piece.stop)
+            for dropout in self.network.dropouts():
+                dropout.set_step(seed, rows, batch_size)
+            with self._synchronising(last=number == len(pieces) - 1):
+                self._backward(inputs[piece], targets[piece], batch_size)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def _backward(self, inputs: Tensor, targets: Tensor, batch_size: int) -> None:
+        with torch.autocast(inputs.device.type, torch.float16, enabled=self.recipe.amp):
+            logits = self._tail(inputs)
+        loss = cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing, reduction="sum")
+        # Processes are averaged, so that each counts by the rows it has, not by being one of several.
+        torch.autograd.backward(self.scaler.scale(loss * self.ranks.world / batch_size))
+        right = (logits.argmax(1) == targets).sum()
+        # Summed on the device: reading it here would make a GPU wait for every step.
+        self._sums += torch.stack([loss.detach(), right, torch.full_like(right, len(targets))]).to(self._sums)
+
+    def _synchronising(self, *, last: bool) -> AbstractContextManager[None]:
+        if isinstance(self._tail, DistributedDataParallel) and not last:
+            return self._tail.no_sync()
+        return nullcontext()
+
+    def _end_epoch(self, seconds: float, seen: int) -> None:
+        progress = self.progress
+        loss, right, count = self.ranks.sum(self._sums.tolist())
+        self._sums.zero_()
+        rate = self.optimizer.param_groups[0]["lr"]
+        accuracy, nll = self.validate()
+        progress.epoch, progress.step = progress.epoch + 1, 0
+        row = {
+            "epoch": progress.epoch, "lr": rate, "train_loss": loss / count, "train_accuracy": right / count,
+            "validation_accuracy": accuracy, "validation_nll": nll,
+            "seconds": round(seconds, 2), "images_per_second": round(seen / seconds, 2),
+        }  # fmt: skip
+        progress.history.append(row)
+        if self.ranks.is_first:
+            tqdm.write(
+                f"epoch {progress.epoch}: loss {row['train_loss']:.4f}, validation {accuracy:.2%}, "
+                f"NLL {nll:.4f}, {seconds:.1f} s, {row['images_per_second']} images/s"
+            )
+        self._keep_best(accuracy, nll)
+        step_scheduler(self.scheduler, nll)
+
+    def _keep_best(self, accuracy: float, nll: float) -> None:
+        """The lowest NLL is the best: of a hundred pictures, right answers are too coarse a measure to choose by."""
+        best = self.progress.best
+        if best is None or nll < best["nll"]:
+            tensors = cpu_copy(self.network.trained_tensors())
+            self.progress.best = {"epoch": self.progress.epoch, "accuracy": accuracy, "nll": nll, "tensors": tensors}
+            self.progress.stale = 0
+        else:
+            self.progress.stale += 1
+
+    def _is_stale(self) -> bool:
+        return 0 < self.recipe.patience <= self.progress.stale
+
+    def _save_if_due(self) -> None:
+        """Between two steps, or between two epochs; the first process looks at its clock for all."""
+        if self.ranks.agree(time.monotonic() - self._saved_at >= self.save_every_s):
+            self._save()
+
+    def _save(self) -> None:
+        progress = self.progress
+        sums = self.ranks.sum(self._sums.tolist())
+        if self.ranks.is_first:
+            self.save({
+                "tensors": self.network.trained_tensors(),
+                "optimizer": self.optimizer.state_dict(),
+                "scheduler": self.scheduler.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "epoch": progress.epoch, "step": progress.step, "sums": sums,
+                "stale": progress.stale, "history": progress.history, "best": progress.best,
+            })  # fmt: skip
+        self._saved_at = time.monotonic()
+
+
+def epoch_batches(samples: Sequence[Sample], recipe: Recipe, epoch: int) -> list[list[Sample]]:
+    """The whole epoch's batches, the same in every process; the last one may be smaller, nothing is dropped."""
+    order = np.random.default_rng([recipe.seed, epoch]).permutation(len(samples))
+    shuffled = [samples[place] for place in order]
+    return [shuffled[start : start + recipe.batch_size] for start in range(0, len(shuffled), recipe.batch_size)]
+
+
+def _pieces(count: int, wanted: int) -> Iterator[slice]:
+    """``count`` rows in at most ``wanted`` pieces; one, even if empty, since every process must take part."""
+    pieces = max(1, min(wanted, count))
+    return (slice(count * n // pieces, count * (n + 1) // pieces) for n in range(pieces))
+
+
+@torch.no_grad()
+def gather_logits(
+    network: CutNetwork, source: Source, samples: Sequence[Sample], batch_size: int, ranks: Ranks
+) -> Tensor:
+    """fp32 (N, classes), the same in every process and in the samples' order: each computes its share, none pads."""
+    network.tail.eval()
+    mine = samples[ranks.share(len(samples))]
+    batches = [mine[start : start + batch_size] for start in range(0, len(mine), batch_size)]
+    logits = [network.tail(inputs).float().cpu() for inputs in source.batches(None, batches)]
+    return torch.cat([tensor for tensors in ranks.gather(logits) for tensor in tensors])

@@ -1,0 +1,186 @@
+"""``report.html``: everything about a run on one page that needs no other file."""
+
+import base64
+import io
+import math
+import platform
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+
+import torch
+import torchvision
+
+from app.image.decode import decode
+from app.training.charts import line_chart, reliability_chart
+from app.training.loop import Row
+from app.training.results import Mistake, Results
+
+GALLERY = 24
+# Beyond this many classes a matrix cannot be read, and the page would be large: the commonest confusions are listed.
+MATRIX_CLASSES = 25
+THUMBNAIL = 200
+RIGHT, WRONG = "47,111,222", "217,99,42"
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;color:#1d2433;background:#f6f7fa;margin:0}
+main{max-width:960px;margin:0 auto;padding:32px 20px 60px}
+h1{font-size:26px;margin:0}h2{font-size:18px;margin:34px 0 10px}.quiet{color:#5c667a}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(210px,1fr));gap:12px;margin-top:20px}
+.card,figure,table,pre{background:#fff;border:1px solid #e3e7ee;border-radius:10px}
+.card{padding:14px 16px}.card b{display:block;font-size:25px}.card span{color:#5c667a;font-size:13px}
+.row{display:grid;grid-template-columns:repeat(auto-fit,minmax(340px,1fr));gap:12px}
+figure{margin:0;padding:12px}figcaption span{font-size:13px;color:#5c667a;margin-left:10px}
+figcaption i{display:inline-block;width:10px;height:10px;border-radius:5px;margin-right:4px}
+svg{width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#5c667a}
+table{border-collapse:collapse;overflow:hidden}th,td{padding:6px 14px;text-align:right;border-top:1px solid #eef0f4}
+th{font-weight:600;color:#5c667a}td:first-child,th:first-child,
+.facts td{text-align:left}.facts td:first-child{white-space:nowrap}
+.gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:12px}
+.gallery figure{padding:8px;font-size:13px}.gallery img{width:100%;height:140px;object-fit:contain;background:#f0f2f6}
+pre{padding:12px;overflow-x:auto;font-size:13px;white-space:pre-wrap}
+"""
+
+
+def write_report(
+    path: Path,
+    name: str,
+    results: Results,
+    history: Sequence[Row],
+    *,
+    data: Path,
+    facts: Mapping[str, str],
+    max_pixels: int,
+) -> None:
+    """``facts`` are told as they are: base, split, what was left out."""
+    low, high = results.held_out.interval
+    sections = [
+        f"<h1>{escape(name)}</h1><div class='quiet'>fine-tuned {datetime.now(UTC):%Y-%m-%d %H:%M} UTC</div>",
+        _cards(results, low, high),
+        "<h2>Learning</h2>" + _curves(history),
+        "<h2>Which class is taken for which</h2>" + _confusions(results),
+        "<h2>Each class</h2>" + _classes(results),
+        "<h2>Are the probabilities true?</h2>" + _calibration(results),
+        f"<h2>The worst mistakes ({len(results.mistakes)} in all)</h2>" + _gallery(results, data, max_pixels),
+        "<h2>How it was made</h2>" + _facts(facts),
+    ]
+    page = (
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
+        f"<title>{escape(name)}: report</title><style>{STYLE}</style><main>{''.join(sections)}</main></html>\n"
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def _cards(results: Results, low: float, high: float) -> str:
+    shares = {
+        "validation": "the half that chose the best epoch",
+        "calibration": "the half that chose nothing",
+        "test": "test pictures, which chose nothing",
+    }
+    cards = [
+        (
+            f"{results.held_out.value:.2%}",
+            f"of {results.held_out.count} held-out pictures; 95%: {low:.1%} to {high:.1%}",
+        )
+    ]
+    cards += [(f"{share.value:.2%}", f"{shares[part]} ({share.count})") for part, share in results.by_part.items()]
+    if results.ten_crop:
+        cards.append((f"{results.ten_crop.value:.2%}", f"with ten crops ({results.ten_crop.count})"))
+    cards.append((f"{results.temperature:.2f}", "temperature"))
+    return (
+        "<div class='cards'>"
+        + "".join(f"<div class='card'><b>{a}</b><span>{b}</span></div>" for a, b in cards)
+        + "</div>"
+    )
+
+
+def _curves(history: Sequence[Row]) -> str:
+    def column(name: str) -> list[float]:
+        return [row[name] for row in history]
+
+    loss = line_chart("Loss", {"training": column("train_loss"), "validation NLL": column("validation_nll")})
+    accuracy = {"training": column("train_accuracy"), "validation": column("validation_accuracy")}
+    return f"<div class='row'>{loss}{line_chart('Accuracy', accuracy, percent=True)}</div>"
+
+
+def _confusions(results: Results) -> str:
+    names = [label.label_en for label in results.labels]
+    if len(names) > MATRIX_CLASSES:
+        pairs = [
+            (int(results.matrix[i, j]), names[i], names[j])
+            for i in range(len(names)) for j in range(len(names)) if i != j and results.matrix[i, j]
+        ]  # fmt: skip
+        rows = [
+            [shown, answered, str(count)] for count, shown, answered in sorted(pairs, reverse=True)[:MATRIX_CLASSES]
+        ]
+        return _table(["shown", "answered", "times"], rows)
+    largest = max(1, int(results.matrix.max()))
+    body = ""
+    for i, name in enumerate(names):
+        cells = "".join(
+            f"<td style='background:rgba({RIGHT if i == j else WRONG},{0.5 * value / largest:.3f})'>{value}</td>"
+            for j, value in enumerate(results.matrix[i])
+        )
+        body += f"<tr><td>{escape(name)}</td>{cells}</tr>"
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    return f"<table><tr><th>shown \\ answered</th>{head}</tr>{body}</table>"
+
+
+def _classes(results: Results) -> str:
+    rows = [
+        [label.label_en, label.label_zh, _percent(q.precision), _percent(q.recall), _percent(q.f1), str(q.count)]
+        for label, q in zip(results.labels, results.classes, strict=True)
+    ]
+    return _table(["class", "", "precision", "recall", "F1", "pictures"], rows)
+
+
+def _calibration(results: Results) -> str:
+    chart = reliability_chart("Accuracy over confidence", results.before.bins, results.after.bins)
+    rows = [
+        ["NLL", f"{results.before.nll:.4f}", f"{results.after.nll:.4f}"],
+        ["calibration error", f"{results.before.error:.4f}", f"{results.after.error:.4f}"],
+    ]
+    note = "<p class='quiet'>Measured on held-out pictures that the temperature was not fitted on.</p>"
+    return f"<div class='row'>{chart}<div>{_table(['', 'before', 'after'], rows)}{note}</div></div>"
+
+
+def _gallery(results: Results, data: Path, max_pixels: int) -> str:
+    if not results.mistakes:
+        return "<p>None.</p>"
+    names = [label.label_en for label in results.labels]
+    figures = "".join(_mistake(one, names, data, max_pixels) for one in results.mistakes[:GALLERY])
+    return f"<div class='gallery'>{figures}</div>"
+
+
+def _mistake(mistake: Mistake, names: Sequence[str], data: Path, max_pixels: int) -> str:
+    image = decode((data / mistake.sample.path).read_bytes(), max_pixels, THUMBNAIL).image
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
+    source = base64.b64encode(buffer.getvalue()).decode()
+    return (
+        f"<figure><img alt='' src='data:image/jpeg;base64,{source}'>{escape(mistake.sample.path)}<br>"
+        f"<b>{escape(names[mistake.answered])}</b> {mistake.probability:.1%}, "
+        f"is {escape(names[mistake.sample.class_index])}</figure>"
+    )
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    versions = {
+        "python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__,
+        "platform": platform.platform(),
+    }  # fmt: skip
+    rows = [[name, value] for name, value in {**facts, **versions}.items()]
+    return f"<pre>{escape(shlex.join(sys.argv))}</pre><div class='facts'>{_table(['', ''], rows)}</div>"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{top}</tr>{body}</table>"
+
+
+def _percent(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2%}"

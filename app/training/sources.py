@@ -1,0 +1,59 @@
+"""Where a batch of the tail's inputs comes from: the feature cache, or pictures through the front."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from app.model.registry import Pixels
+from app.training.backbone import Front
+from app.training.features import FeatureCache
+from app.training.pixels import map_ahead
+from app.training.split import Sample
+
+# A picture's file and (epoch, index), or None for no augmentation -> pixels
+Load = Callable[[Path, tuple[int, int] | None], Pixels]
+
+
+class Source(Protocol):
+    def batches(self, epoch: int | None, batches: Sequence[Sequence[Sample]]) -> Iterator[Tensor]:
+        """The tail's inputs for each batch, in order; ``epoch`` seeds the augmentation, ``None`` means none."""
+        ...
+
+
+class CachedSource:
+    """Features that were computed before."""
+
+    def __init__(self, cache: FeatureCache, device: torch.device) -> None:
+        self._cache = cache
+        self._device = device
+
+    def batches(self, epoch: int | None, batches: Sequence[Sequence[Sample]]) -> Iterator[Tensor]:  # noqa: ARG002
+        for batch in batches:
+            yield self._cache.read([sample.sha256 for sample in batch]).to(self._device)
+
+
+class PictureSource:
+    """Pictures from their files, decoded ahead in threads, through the frozen front."""
+
+    def __init__(self, root: Path, load: Load, front: Front, *, crop: int, device: torch.device, workers: int) -> None:
+        self._root = root
+        self._load = load
+        self._front = front
+        self._crop = crop
+        self._device = device
+        self._workers = workers
+
+    def batches(self, epoch: int | None, batches: Sequence[Sequence[Sample]]) -> Iterator[Tensor]:
+        def load(sample: Sample) -> Pixels:
+            return self._load(self._root / sample.path, None if epoch is None else (epoch, sample.index))
+
+        largest = max((len(batch) for batch in batches), default=0)
+        pictures = map_ahead(load, (sample for batch in batches for sample in batch), self._workers, 2 * largest + 1)
+        for batch in batches:
+            pixels = [next(pictures) for _ in batch] or [np.empty((0, self._crop, self._crop, 3), np.uint8)]
+            stacked = np.stack(pixels) if batch else pixels[0]
+            yield self._front(torch.from_numpy(stacked).permute(0, 3, 1, 2).to(self._device, non_blocking=True))

@@ -1,0 +1,25 @@
+"""What every door written in Python does first: run with the checkout's own interpreter, whichever one opened it."""
+
+import importlib
+import importlib.util
+import os
+import signal
+import sys
+from typing import NoReturn
+
+CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ENVIRONMENT = os.path.join(CHECKOUT, ".venv")
+PYTHON = os.path.join(ENVIRONMENT, "bin", "python")
+
+
+def enter(module: str, text: str) -> NoReturn:
+    """End with what ``module.main(text)`` returns; ``text`` is the door's own, for its ``--help``."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while importing ends quietly; main() takes over
+    # torchrun has chosen an interpreter already, and watches this process.
+    if sys.prefix != ENVIRONMENT and os.path.exists(PYTHON) and "LOCAL_RANK" not in os.environ:
+        os.execv(PYTHON, [PYTHON, *sys.argv])
+    if importlib.util.find_spec("pydantic_settings") is None:
+        sys.exit(f"{sys.argv[0]}: nothing is installed yet; scripts/install does that")
+    sys.path[0] = CHECKOUT
+    importlib.import_module("app.logs").set_up_logging("text", "warning")
+    sys.exit(importlib.import_module(module).main(text))

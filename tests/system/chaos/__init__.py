@@ -1,0 +1,1 @@
+"""What bad days do to the service, and that it holds."""

@@ -1,0 +1,45 @@
+"""This service with the simulated network in the place of a real one; everything else is as in production.
+
+python -m tests.system.load.serve_simulated FIXED_MS PER_IMAGE_MS
+"""
+
+import sys
+from typing import NoReturn
+
+import app.image.fast  # noqa: F401 - torch, which a real network would have imported by now
+from app.logs import set_up_logging
+from app.main import create_app
+from app.model.labels import read_labels
+from app.model.manifest import find_manifest, labels_path
+from app.model.registry import ServedModel
+from app.model.selection import Selection
+from app.server.listener import listen
+from app.server.run import leave, run
+from app.settings import Settings, read_settings
+from tests.system.load.simulated import SimulatedNetwork
+
+
+def simulated_model(settings: Settings, network: SimulatedNetwork) -> ServedModel:
+    manifest = find_manifest("vgg16", settings.models_dir, settings.store_dir)
+    return ServedModel(
+        manifest=manifest,
+        labels=read_labels(labels_path(manifest, settings.models_dir, settings.store_dir)),
+        network=network,
+        weights_sha256="0" * 64,
+        device="simulated",
+        precision="fp32",
+        max_batch_size=settings.max_batch_size if isinstance(settings.max_batch_size, int) else 16,
+    )
+
+
+def serve(network: SimulatedNetwork) -> NoReturn:
+    """Until the process is told to stop."""
+    settings = read_settings()
+    set_up_logging(settings.log_format, settings.log_level)
+    model = simulated_model(settings, network)
+    app = create_app(settings, lambda _: model, Selection((model.name,)))
+    leave(run(app, listen(settings.host, settings.port)))
+
+
+if __name__ == "__main__":
+    serve(SimulatedNetwork(float(sys.argv[1]), float(sys.argv[2])))

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.image.fast import decode_fast, preprocess_fast
+from app.preparing.origin import torchvision_preprocessing
+from app.training.augment import EIGENVALUES, EIGENVECTORS, augmented, shift_colour, ten_crops
+from tests.pictures import encode, photograph, plain
+
+PREPROCESSING = torchvision_preprocessing()
+CAT = encode(photograph("chelsea"))
+LIMIT = 10**8
+
+
+def draw(data: bytes, *seed: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    return augmented(data, PREPROCESSING, LIMIT, np.random.default_rng(seed))
+
+
+def test_the_same_seed_gives_the_same_picture_and_another_one_another() -> None:
+    assert draw(CAT, 620, 3, 7).shape == (224, 224, 3)
+    assert np.array_equal(draw(CAT, 620, 3, 7), draw(CAT, 620, 3, 7))
+    assert not np.array_equal(draw(CAT, 620, 3, 7), draw(CAT, 620, 4, 7))
+    assert not np.array_equal(draw(CAT, 620, 3, 7), draw(CAT, 620, 3, 8))
+
+
+def test_crops_come_from_the_whole_picture_at_every_scale_and_in_both_directions() -> None:
+    """A picture whose red tells the column and whose green the row: where a crop lies can be read from it."""
+    columns, rows = np.meshgrid(np.arange(900) * 255 / 899, np.arange(600) * 255 / 599)
+    ramp = np.stack([columns, rows, np.full_like(rows, 128)], axis=2).astype(np.uint8)
+    data = encode(Image.fromarray(ramp))
+    crops = [draw(data, 1, n).astype(float) for n in range(150)]
+    left, right = [c[:, 0, 0].mean() for c in crops], [c[:, -1, 0].mean() for c in crops]
+    widths = [abs(a - b) / 255 * 900 for a, b in zip(left, right, strict=True)]
+    assert min(*left, *right) < 12
+    assert max(*left, *right) > 243  # the ends of a wide picture are seen
+    assert 240 < min(widths) < 300  # S = 512: 224 of 512 rows of 600
+    assert 460 < max(widths) < 540  # S = 256
+    flipped = sum(a > b for a, b in zip(left, right, strict=True))
+    assert 50 < flipped < 100
+
+
+def test_the_colour_shift_has_the_published_components() -> None:
+    assert pytest.approx(np.eye(3), abs=2e-3) == EIGENVECTORS.T @ EIGENVECTORS
+    gray = np.full((4, 4, 3), 100, np.uint8)
+    shifted = shift_colour(gray, np.array([1.0, 0, 0])).astype(int)[0, 0] - 100
+    assert shifted.tolist() == np.rint(255 * 0.2175 * np.array([-0.5675, -0.5808, -0.5836])).tolist()
+    assert np.array_equal(shift_colour(gray, np.zeros(3)), gray)
+    dark = shift_colour(np.zeros((1, 1, 3), np.uint8), np.array([1.0, 0, 0]))
+    assert dark.tolist() == [[[0, 0, 0]]]  # clipped, not wrapped around
+    shifts = EIGENVECTORS @ (np.random.default_rng(0).normal(0, 0.1, (3, 20000)) * EIGENVALUES[:, None]) * 255
+    assert shifts.std(axis=1) == pytest.approx([3.2, 3.2, 3.2], abs=0.1)
+
+
+def test_the_fifth_crop_is_the_services_own_and_the_last_five_are_mirrored() -> None:
+    crops = ten_crops(CAT, PREPROCESSING, LIMIT)
+    assert crops.shape == (10, 224, 224, 3)
+    assert np.array_equal(crops[4], preprocess_fast(decode_fast(CAT, LIMIT, 256).image, PREPROCESSING))
+    assert np.array_equal(crops[5:], crops[:5, :, ::-1])
+    assert len({crop.tobytes() for crop in crops}) == 10
+
+
+@pytest.mark.parametrize("size", [(1, 30000), (30000, 1), (3, 5), (223, 225)])
+def test_extreme_pictures_are_cropped_too(size: tuple[int, int]) -> None:
+    data = encode(plain((10, 20, 30), size))
+    assert draw(data, 1).shape == (224, 224, 3)
+    assert ten_crops(data, PREPROCESSING, LIMIT).shape == (10, 224, 224, 3)

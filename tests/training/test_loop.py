@@ -1,0 +1,132 @@
+"""The loop on a problem with a known answer, in one process."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from app.training.backbone import CutNetwork, Front, RowDropout
+from app.training.distributed import Ranks
+from app.training.loop import Trainer, epoch_batches
+from app.training.recipe import Recipe
+from app.training.split import Sample
+
+CPU = torch.device("cpu")
+
+
+def recipe(**changes: object) -> Recipe:
+    values: dict[str, Any] = {
+        "seed": 3, "epochs": 4, "batch_size": 8, "accumulate": 1, "lr": 0.1, "trunk_lr_scale": 0.1, "momentum": 0.9,
+        "weight_decay": 5e-4, "label_smoothing": 0.0, "dropout": 0.3, "schedule": "step", "step_epochs": 2,
+        "gamma": 0.1, "patience": 0, "amp": False,
+    }  # fmt: skip
+    return Recipe(**values | changes)
+
+
+SAMPLES = [Sample(n, "train", n % 2, "ab"[n % 2], f"{n}", f"{n}") for n in range(43)]
+
+
+class Points:
+    """Two clouds; the inputs of the tail are a function of the sample."""
+
+    def batches(self, epoch: int | None, batches: Sequence[Sequence[Sample]]) -> Iterator[Tensor]:
+        for batch in batches:
+            noise = [torch.randn(6, generator=torch.Generator().manual_seed(one.index)) for one in batch]
+            centre = torch.tensor([[2.0 * one.class_index - 1] for one in batch]).reshape(len(batch), 1)
+            yield torch.stack(noise) + centre
+
+
+def network() -> CutNetwork:
+    generator = torch.Generator().manual_seed(0)
+    layers = [nn.Linear(6, 5), nn.ReLU(), RowDropout(0.3, 1), nn.Linear(5, 2)]
+    backbone = nn.Sequential(*layers)
+    with torch.no_grad():
+        for parameter in backbone.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
+    return CutNetwork(backbone, Front(nn.Sequential(nn.Identity())), nn.Sequential(*layers))
+
+
+def trainer(recipe: Recipe, saved: list[Any] | None = None, validation: Sequence[float] = ()) -> Trainer:
+    values = iter(validation)
+    made = network()
+
+    def validate() -> tuple[float, float]:
+        return 0.5, next(values, 1.0)
+
+    def save(state: Any) -> None:
+        if saved is not None:
+            # as a checkpoint does: what training changes afterwards must not change what was saved
+            saved.append(torch.load(_bytes(state), weights_only=True))
+
+    return Trainer(
+        made, recipe, Points(), SAMPLES, Ranks(CPU), validate=validate, save=save,
+        save_every_s=0 if saved is not None else 1e9,
+    )  # fmt: skip
+
+
+def _bytes(state: Any) -> Any:
+    import io
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return buffer
+
+
+def final(one: Trainer) -> Tensor:
+    return torch.cat([tensor.flatten() for tensor in one.network.trained_tensors().values()])
+
+
+def test_it_learns_and_the_schedule_steps() -> None:
+    one = trainer(recipe())
+    one.run()
+    losses = [row["train_loss"] for row in one.progress.history]
+    assert losses[-1] < 0.6 * losses[0]
+    assert one.progress.history[-1]["train_accuracy"] > 0.85
+    assert [round(row["lr"], 6) for row in one.progress.history] == [0.1, 0.1, 0.01, 0.01]
+
+
+def test_every_picture_is_seen_once_an_epoch_in_another_order_each_time() -> None:
+    batches = [epoch_batches(SAMPLES, recipe(), epoch) for epoch in (0, 1)]
+    orders = [[one.index for batch in each for one in batch] for each in batches]
+    assert [len(batch) for batch in batches[0]] == [8, 8, 8, 8, 8, 3]
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(43))
+    assert orders[0] != orders[1]
+    assert batches[0] == epoch_batches(SAMPLES, recipe(), 0)
+
+
+@pytest.mark.parametrize("schedule", ["step", "plateau", "cosine"])
+def test_resuming_at_any_step_ends_bit_for_bit_where_the_whole_run_does(schedule: str) -> None:
+    saved: list[Any] = []
+    whole = trainer(recipe(schedule=schedule), saved, [0.7, 0.5, 0.55, 0.4])
+    whole.run()
+    assert len(saved) == 24
+    for place in (0, 3, 5, 6, 13, 22):
+        state = saved[place]
+        resumed = trainer(recipe(schedule=schedule), None, [0.7, 0.5, 0.55, 0.4][state["epoch"] :])
+        resumed.load_state(state)
+        resumed.run()
+        assert torch.equal(final(resumed), final(whole))
+        kept = [{key: value for key, value in row.items() if "second" not in key} for row in resumed.progress.history]
+        assert kept == [{key: v for key, v in row.items() if "second" not in key} for row in whole.progress.history]
+
+
+def test_gradients_that_are_accumulated_are_the_batchs() -> None:
+    one, pieces = trainer(recipe()), trainer(recipe(accumulate=3))
+    one.run()
+    pieces.run()
+    assert torch.allclose(final(one), final(pieces), atol=1e-5)
+    assert not torch.allclose(final(one), final(trainer(recipe())), atol=1e-2)
+
+
+def test_the_best_epoch_is_kept_and_training_stops_without_a_better_one() -> None:
+    saved: list[Any] = []
+    one = trainer(recipe(epochs=9, patience=2), saved, [0.6, 0.3, 0.4, 0.5, 0.1])
+    one.run()
+    assert [row["epoch"] for row in one.progress.history] == [1, 2, 3, 4]
+    after_second = next(state for state in saved if state["epoch"] == 2)["best"]
+    assert after_second["epoch"] == 2
+    expected = torch.cat([tensor.flatten() for tensor in after_second["tensors"].values()])
+    assert torch.equal(final(one), expected)

@@ -1,0 +1,62 @@
+import math
+
+import pytest
+import torch
+
+from app.training.metrics import (
+    Share,
+    calibration_error,
+    class_qualities,
+    confusion,
+    fit_temperature,
+    nll,
+    reliability,
+    top_share,
+)
+
+
+def test_the_interval_is_wilsons() -> None:
+    # Newcombe 1998, table I: 81 of 263 and 0 of 20 by the score method
+    assert Share(81, 263).interval == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert Share(0, 20).interval == pytest.approx((0, 0.1611), abs=5e-5)
+    assert math.isnan(Share(0, 0).value)
+
+
+def test_top_shares() -> None:
+    logits = torch.tensor([[3.0, 2, 1], [1, 2, 3], [1, 3, 2]])
+    targets = torch.tensor([0, 1, 0])
+    assert [top_share(logits, targets, k).right for k in (1, 2, 3, 5)] == [1, 2, 3, 3]
+
+
+def test_confusion_precision_and_recall() -> None:
+    matrix = confusion(torch.tensor([0, 0, 0, 1, 1]), torch.tensor([0, 0, 1, 1, 0]), 3)
+    assert matrix.tolist() == [[2, 1, 0], [1, 1, 0], [0, 0, 0]]
+    first, second, third = class_qualities(matrix)
+    assert (first.precision, first.recall, first.count) == pytest.approx((2 / 3, 2 / 3, 3))
+    assert second.f1 == pytest.approx(0.5)
+    assert math.isnan(third.precision)
+
+
+def test_the_calibration_error_of_known_answers() -> None:
+    probabilities = torch.tensor([[0.9, 0.1]] * 10 + [[0.35, 0.65]] * 4)
+    targets = torch.tensor([0] * 6 + [1] * 4 + [1] * 4)
+    bins = reliability(probabilities, targets)
+    assert [one.count for one in bins] == [4, 10]
+    assert calibration_error(bins) == pytest.approx((10 * 0.3 + 4 * 0.35) / 14)
+
+
+def test_the_temperature_undoes_overconfidence() -> None:
+    """Answers drawn from the softmax of logits that are then multiplied by 2.5: the fit must find 2.5."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(20000, 3, generator=generator) * 2
+    targets = torch.multinomial(torch.softmax(logits, 1), 1, generator=generator)[:, 0]
+    temperature = fit_temperature(logits * 2.5, targets)
+    assert temperature == pytest.approx(2.5, rel=0.03)
+    assert nll(logits * 2.5, targets, temperature) < nll(logits * 2.5, targets)
+    assert min(nll(logits * 2.5, targets, temperature * f) for f in (0.98, 1.02)) > nll(
+        logits * 2.5, targets, temperature
+    )
+
+
+def test_without_a_mistake_the_temperature_stays_within_reason() -> None:
+    assert fit_temperature(torch.tensor([[2.0, 0], [0, 2]]), torch.tensor([0, 1])) == pytest.approx(0.5)
