@@ -38,6 +38,11 @@ class RunningService:
     def predict(self, data: bytes, **params: str | int) -> httpx.Response:
         return self.client.post("/predict", files={"file": ("picture", data)}, params=params)
 
+    def metric(self, name: str) -> float:
+        """What ``/metrics`` says at this moment; ``name`` with its labels."""
+        lines = self.client.get("/metrics").text.splitlines()
+        return next(float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name)
+
 
 def settings(**changes: object) -> Settings:
     values: dict[str, object] = {"host": "127.0.0.1", "port": 0, "drain_delay_s": 0.0} | changes
@@ -107,6 +112,16 @@ def get_status(url: str) -> int:
         return httpx.get(url).status_code
     except httpx.TransportError:
         return 0
+
+
+def listens(url: str) -> bool:
+    """Whether anybody accepts connections there."""
+    address = httpx.URL(url)
+    try:
+        socket.create_connection((address.host, address.port or 80), 0.2).close()
+    except OSError:
+        return False
+    return True
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
