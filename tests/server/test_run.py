@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from app.model.store import ModelStore
+from app.serving.lifecycle import State
 from tests.dummy import DummyNetwork, dummy_model
 from tests.pictures import encode, photograph, png
 from tests.running import ROOT, clean_environment, running, running_process, wait_until
@@ -45,15 +45,14 @@ def test_what_fell_back_says_so_everywhere(embedded_store: Path) -> None:
         assert httpx.get(f"{url}/models").json()["models"][0]["fallback"] is True
         # never an answer under another name
         assert httpx.post(f"{url}/predict?model=vgg16", files={"file": CAT}).status_code == 404
-        process.terminate()
-        log = process.communicate(timeout=30)[1]
+        log = process.end()
     assert f"Serving {NAME} in the place of vgg16" in log
     lines = [json.loads(line) for line in log.splitlines()]
     (request,) = [line for line in lines if line.get("route") == "/predict" and line["status"] == 200]
     assert request["timing_ms"].keys() == {"decode", "preprocess", "queue", "inference", "total"}
     assert request["upload_bytes"] > len(CAT)
     assert request["batch_size"] == 1
-    assert process.returncode == 0
+    assert process.status == 0
 
 
 def test_without_weights_and_fallback_the_process_explains_itself(tmp_path: Path) -> None:
@@ -114,7 +113,7 @@ def test_sigterm_finishes_what_was_accepted() -> None:
         wait_until(lambda: service.client.get("/readyz").json().get("code") == "draining")
         late = pool.submit(service.predict, png((1, 2, 3)))  # within the delay: still served
         wait_until(lambda: service.service.admission.in_flight == 4)
-        time.sleep(0.6)
+        wait_until(lambda: service.service.lifecycle.state is State.DRAINING)
         refused = service.predict(png((1, 2, 3)))
         assert (refused.status_code, refused.json()["code"]) == (503, "draining")
         network.gate.set()
