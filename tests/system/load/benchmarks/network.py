@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from app.image.decode import decode
-from app.image.preprocess import preprocess
+from app.image.reader import Reader
+from app.image.views import Pixels
 from app.model.load import load_model
-from app.model.registry import Pixels, ServedModel
+from app.model.registry import ServedModel
 from app.settings import read_settings
 from tests.system.load.client import closed_loop
 from tests.system.load.outcome import Outcome, describe
@@ -28,8 +28,8 @@ def measure_network(
     os.environ |= {"VGG_MODEL": model_name, "VGG_MODELS": model_name}
     settings = read_settings()
     model = load_model(model_name, settings)
-    pictures = [decode(data, settings.max_pixels).image for data in jpegs]
-    pixels = np.stack([preprocess(picture, model.manifest.preprocessing) for picture in pictures])
+    reader, views = Reader(settings.max_pixels, exact=True), model.manifest.preprocessing.centre_crop()
+    pixels = np.concatenate([reader.read(jpeg, views).pixels for jpeg in jpegs])
     uploads = [Upload(jpeg, top_class(model, picture)) for jpeg, picture in zip(jpegs, pixels, strict=True)]
     bare: dict[int, list[float]] = {size: [] for size in sorted({1, model.max_batch_size})}
     served: dict[int, list[Outcome]] = {count: [] for count in connections}
