@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     max_wait_ms: float = Field(0, ge=0, description="How long a batch may wait for more images, from its first one.")
     max_queue_size: PositiveInt = Field(256, description="Requests between their headers and their answer; more: 429.")
     max_queue_delay_s: PositiveFloat = Field(2, description="Expected wait beyond which a newcomer gets 429.")
+    max_connections: PositiveInt = Field(
+        1000, description="Open connections; beyond it idle ones are closed, then newcomers get 429."
+    )
     request_timeout_s: PositiveFloat = Field(
         30, description="Deadline of a whole request; `X-Request-Timeout-Ms` less."
     )

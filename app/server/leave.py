@@ -13,7 +13,6 @@ import uvicorn
 
 from app.http.service import Service
 from app.server.listener import ignore_newcomers
-from app.server.protocol import CarefulProtocol
 from app.serving.lifecycle import State
 
 logger = logging.getLogger(__name__)
@@ -95,8 +94,9 @@ class Departure:
                 connection.setblocking(False)
                 await loop.connect_accepted_socket(self._protocol, connection)
 
-    def _protocol(self) -> CarefulProtocol:
-        return CarefulProtocol(self._server.config, self._server.server_state, self._server.lifespan.state)
+    def _protocol(self) -> asyncio.Protocol:
+        server = self._server
+        return server.config.http_protocol_class(server.config, server.server_state, server.lifespan.state)  # type: ignore[call-arg]
 
     async def _close(self) -> None:
         """Every answer given while leaving ends its connection, so that connections end by themselves.

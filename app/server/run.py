@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import NoReturn
 
@@ -13,6 +14,7 @@ from fastapi import FastAPI
 
 from app.errors import Draining, InternalError, ServiceError
 from app.http.service import Service
+from app.server.connections import Connections, affordable
 from app.server.leave import CLOSING_S, Departure
 from app.server.protocol import CarefulProtocol
 from app.serving.lifecycle import State
@@ -30,9 +32,13 @@ class Server(uvicorn.Server):
     """One application on one bound socket."""
 
     def __init__(self, app: FastAPI, service: Service, listener: socket.socket) -> None:
+        settings, metrics = service.settings, service.metrics
+        open_connections = Connections(
+            affordable(settings.max_connections), metrics.connections, metrics.connections_closed
+        )
         config = uvicorn.Config(
             app,
-            http=CarefulProtocol,
+            http=partial(CarefulProtocol, open_connections=open_connections),  # type: ignore[arg-type]  # it is called
             ws="none",
             log_config=None,
             access_log=False,
