@@ -44,6 +44,10 @@ class Forbidden(ServiceError):
     status, code, title = 403, "forbidden", "Not allowed"
 
 
+class MisdirectedRequest(ServiceError):
+    status, code, title = 421, "misdirected_request", "Not a name of this service"
+
+
 class NotFound(ServiceError):
     status, code, title = 404, "not_found", "No such page"
 
@@ -98,6 +102,10 @@ class Draining(ServiceError):
 
 class DeadlineExceeded(ServiceError):
     status, code, title = 504, "deadline_exceeded", "The deadline has passed"
+
+
+class StartError(Exception):
+    """The service cannot start as it is set up; the message is for the operator."""
 
 
 class BatchTooLarge(Exception):

@@ -9,10 +9,11 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.errors import ModelError
+from app.errors import ModelError, StartError
 from app.http import docs, problems, routes
 from app.http.admission import Admission
 from app.http.auth import KeyRing
+from app.http.hosts import HostMiddleware, allowed_hosts
 from app.http.middleware import RequestMiddleware
 from app.http.service import Service
 from app.http.upload import UploadLimits
@@ -44,7 +45,7 @@ def serve(settings: Settings) -> int:
     try:
         app = create_app(settings)
         listener = listen(settings.host, settings.port)
-    except ModelError as error:
+    except (ModelError, StartError) as error:
         logger.critical("%s", error)
         return FAILED
     except OSError as error:
@@ -57,7 +58,7 @@ def serve(settings: Settings) -> int:
 def create_app(settings: Settings, load: Load | None = None, selection: Selection | None = None) -> FastAPI:
     """The application. ``load`` and ``selection`` can be given by who brings networks of their own.
 
-    Raises ``ModelError`` when a model that must be served is not prepared.
+    Raises ``ModelError`` when a model that must be served is not prepared, ``StartError`` when keys cannot be read.
     """
     service = build_service(settings, load or torch_load(settings), selection or select_models(settings))
     app = FastAPI(
@@ -69,6 +70,7 @@ def create_app(settings: Settings, load: Load | None = None, selection: Selectio
         generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # it would send callers to whatever host they name
         telemetry={"tracing": False, "metrics": False, "logs": False},  # ours is in app/serving/metrics.py
     )
     app.state.service = service
@@ -117,6 +119,9 @@ def add_middleware(app: FastAPI, service: Service) -> None:
             allow_headers=["*"],
             expose_headers=["X-Request-ID", "Server-Timing", "Retry-After"],
         )
+    hosts = allowed_hosts(settings.allowed_hosts, settings.host)
+    if hosts:
+        app.add_middleware(HostMiddleware, allowed=hosts)
     app.add_middleware(
         RequestMiddleware,
         metrics=service.metrics,
@@ -149,8 +154,8 @@ def build_service(settings: Settings, load: Load, selection: Selection) -> Servi
         admission=admission,
         one_file=one_file,
         many_files=replace(one_file, max_files=settings.max_files),
-        keys=KeyRing(settings.read_api_keys()),
-        loader=Loader(load, registry, selection, lifecycle),
+        keys=KeyRing(settings.read_api_keys(), settings.read_admin_keys()),
+        loader=Loader(load, registry, selection, lifecycle, metrics),
     )
 
 

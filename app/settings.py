@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, CliApp, NoDecode, SettingsConfigDict
 
+from app.errors import StartError
+
 WRONG_SETTINGS = 2
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -18,6 +20,11 @@ def _split(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
+
+
+def _none_if_empty(value: object) -> object:
+    """Compose files and shells have no other way to say that a variable is not set."""
+    return None if value == "" else value
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -72,8 +79,18 @@ class Settings(BaseSettings):
     drain_timeout_s: PositiveFloat = Field(30, description="After the delay: time to finish what was accepted.")
 
     api_keys: Secrets = Field((), description="Keys that may call the API, separated by commas; empty: open.")
-    api_keys_file: Path | None = Field(None, description="The same, one key a line (a mounted secret).")
-    max_requests_per_key: PositiveInt | None = Field(None, description="Concurrent requests per key; empty: no limit.")
+    api_keys_file: Annotated[Path | None, BeforeValidator(_none_if_empty)] = Field(
+        None, description="The same, one key a line (a mounted secret)."
+    )
+    admin_keys: Secrets = Field((), description="Keys that may also load models; empty: nobody may.")
+    max_requests_per_key: Annotated[PositiveInt | None, BeforeValidator(_none_if_empty)] = Field(
+        None, description="Images in flight per key; empty: no limit."
+    )
+    allowed_hosts: Names = Field(
+        (),
+        description="Host names that callers may use, `*.example.com` too; empty: any, but on a loopback `VGG_HOST` "
+        "only this machine's own.",
+    )
     cors_origins: Names = Field((), description="Origins of web pages that may call the API, or `*`.")
 
     log_format: Literal["json", "text"] = Field("json", description="`json`: a line per request; `text` for people.")
@@ -88,11 +105,31 @@ class Settings(BaseSettings):
         return int(self.max_buffer_mb * 2**20)
 
     def read_api_keys(self) -> tuple[str, ...]:
-        """The keys from the environment and from the file, without blanks."""
+        """The keys from the environment and from the file, without blanks.
+
+        Raises ``StartError`` when the file cannot be read or has no key: whoever names one does not want an open API.
+        """
         keys = [key.get_secret_value() for key in self.api_keys]
         if self.api_keys_file is not None:
-            keys += [line.strip() for line in self.api_keys_file.read_text(encoding="utf-8").splitlines()]
-        return tuple(key for key in keys if key)
+            keys += _read_keys(self.api_keys_file)
+        return tuple(keys)
+
+    def read_admin_keys(self) -> tuple[str, ...]:
+        return tuple(key.get_secret_value() for key in self.admin_keys)
+
+
+def _read_keys(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise StartError(
+            f"VGG_API_KEYS_FILE={path} cannot be read ({reason}); without it nobody could call."
+        ) from error
+    keys = [line.strip() for line in lines if line.strip()]
+    if not keys:
+        raise StartError(f"VGG_API_KEYS_FILE={path} has no key in it. For an open API leave VGG_API_KEYS_FILE empty.")
+    return keys
 
 
 def read_settings(arguments: Sequence[str] = ()) -> Settings:

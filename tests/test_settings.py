@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from app.errors import StartError
 from app.settings import Settings
 
 
@@ -38,3 +39,29 @@ def test_a_batch_size_is_a_number_or_auto(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv("VGG_MAX_BATCH_SIZE", wrong)
         with pytest.raises(ValidationError):
             Settings()
+
+
+def test_a_file_of_keys_that_gives_none_is_no_open_api(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    with pytest.raises(StartError, match=r"cannot be read \(No such file"):
+        Settings(api_keys_file=path).read_api_keys()
+    for empty in ("", "\n  \n"):
+        path.write_text(empty)
+        with pytest.raises(StartError, match="has no key in it"):
+            Settings(api_keys_file=path).read_api_keys()
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(StartError, match="not UTF-8"):
+        Settings(api_keys_file=path).read_api_keys()
+    with pytest.raises(StartError, match="cannot be read"):
+        Settings(api_keys_file=tmp_path).read_api_keys()
+    path.write_text("one\n two \n")
+    assert Settings(api_keys_file=path, api_keys="zero").read_api_keys() == ("zero", "one", "two")
+
+
+def test_an_empty_variable_sets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("API_KEYS_FILE", "MAX_REQUESTS_PER_KEY", "API_KEYS", "ADMIN_KEYS", "ALLOWED_HOSTS"):
+        monkeypatch.setenv(f"VGG_{name}", "")
+    settings = Settings()
+    assert settings.api_keys_file is None
+    assert settings.max_requests_per_key is None
+    assert settings.read_api_keys() == settings.read_admin_keys() == settings.allowed_hosts == ()

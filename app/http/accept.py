@@ -66,6 +66,6 @@ async def accepted(request: Request, limits: UploadLimits) -> AsyncIterator[Acce
         async with deadline(seconds):
             files = await read_uploads(headers, request.receive, limits)
             service.admission.arrive(place)
-            with service.admission.room_for(len(files) - 1):
+            with service.admission.room_for(len(files) - 1, caller):
                 async with while_connected(request.receive):
                     yield Accepted(model, top_k, files)

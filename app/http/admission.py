@@ -63,21 +63,15 @@ class Admission:
         """
         self._lifecycle.check_serving()
         self._check_bytes(upload_bytes)
-        if key is not None and self._per_key[key] == self._max_requests_per_key:
-            raise TooManyRequests(
-                f"This key has {self._max_requests_per_key} requests in flight already.", {"Retry-After": "1"}
-            )
-        with self.room_for(1):
+        with self.room_for(1, key):
             place = Place()
             self._arriving.add(place)
             self.buffered_bytes += upload_bytes
-            self._count(key, 1)
             try:
                 yield place
             finally:
                 self._arriving.discard(place)
                 self.buffered_bytes -= upload_bytes
-                self._count(key, -1)
 
     def arrive(self, place: Place) -> None:
         """Say that a request's body has been read. Raises ``QueueFull`` when others have filled the time since."""
@@ -86,8 +80,9 @@ class Admission:
         self._arriving.discard(place)
 
     @contextmanager
-    def room_for(self, images: int) -> Iterator[None]:
-        """Hold places for more images of a request that is admitted already. Raises ``QueueFull``."""
+    def room_for(self, images: int, key: str | None) -> Iterator[None]:
+        """Hold places for images, and count them as those of a key. Raises ``TooManyRequests`` or ``QueueFull``."""
+        self._check_key(images, key)
         if self.in_flight + images > self._max_queue_size:
             raise QueueFull(
                 f"{self.in_flight} of {self._max_queue_size} images are in flight.",
@@ -96,10 +91,17 @@ class Admission:
         if images:
             self._check_delay()
         self.in_flight += images
+        self._count(key, images)
         try:
             yield
         finally:
             self.in_flight -= images
+            self._count(key, -images)
+
+    def _check_key(self, images: int, key: str | None) -> None:
+        most = self._max_requests_per_key
+        if key is not None and most is not None and self._per_key[key] + images > most:
+            raise TooManyRequests(f"A key may have {most} images in flight at once.", {"Retry-After": "1"})
 
     def _check_bytes(self, upload_bytes: int) -> None:
         if self.buffered_bytes + upload_bytes > self._max_buffer_bytes:

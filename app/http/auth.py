@@ -8,32 +8,48 @@ from app.errors import Forbidden, Unauthorized
 
 
 class KeyRing:
-    """The keys that may call. Only their digests are kept."""
+    """The keys that may call, and those that may manage as well. Only their digests are kept.
 
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._digests = tuple(_digest(key) for key in keys)
+    Without any of the former the API is open; without any of the latter nobody manages.
+    """
+
+    def __init__(self, keys: Iterable[str], admin_keys: Iterable[str] = ()) -> None:
+        self._callers = tuple(_digest(key) for key in keys)
+        self._admins = tuple(_digest(key) for key in admin_keys)
 
     def check(self, key: str | None) -> str | None:
         """A name for the caller (a digest of its key), ``None`` when the API is open.
 
         Raises ``Unauthorized`` when keys are configured and this is none of them.
         """
-        if not self._digests:
+        if not self._callers:
             return None
         digest = _digest(key or "")
-        # Every digest is compared, whether or not one has matched: the time tells nothing.
-        matches = [hmac.compare_digest(digest, known) for known in self._digests]
-        if not any(matches):
-            raise Unauthorized(
-                "Send a valid key as X-API-Key or as a bearer token.", {"WWW-Authenticate": 'Bearer realm="vgg16"'}
-            )
+        if not _is_among(digest, self._callers + self._admins):
+            raise _unauthorized()
         return digest.hex()
 
-    def check_management(self, key: str | None) -> None:
-        """Raises ``Forbidden`` when no key is configured: an open API must not be managed by everybody."""
-        if not self._digests:
-            raise Forbidden("Management calls need an API key to be configured (VGG_API_KEYS).")
-        self.check(key)
+    def check_admin(self, key: str | None) -> None:
+        """Raises ``Forbidden`` when no admin key is configured, or the caller's own key may do less."""
+        if not self._admins:
+            raise Forbidden("Management calls need an admin key, and this service has none (VGG_ADMIN_KEYS).")
+        digest = _digest(key or "")
+        if _is_among(digest, self._admins):
+            return
+        if _is_among(digest, self._callers):
+            raise Forbidden("This key may not manage models; it takes an admin key.")
+        raise _unauthorized()
+
+
+def _is_among(digest: bytes, known: tuple[bytes, ...]) -> bool:
+    """Every digest is compared, whether or not one has matched: the time tells nothing."""
+    return sum(hmac.compare_digest(digest, one) for one in known) > 0
+
+
+def _unauthorized() -> Unauthorized:
+    return Unauthorized(
+        "Send a valid key as X-API-Key or as a bearer token.", {"WWW-Authenticate": 'Bearer realm="vgg16"'}
+    )
 
 
 def _digest(key: str) -> bytes:

@@ -35,6 +35,7 @@ PREDICT_ERRORS = (
     errors.Unauthorized,
     errors.ModelNotFound,
     errors.UploadTimeout,
+    errors.MisdirectedRequest,
     errors.PayloadTooLarge,
     errors.TooManyPixels,
     errors.UnsupportedMediaType,
@@ -167,15 +168,18 @@ async def show_model(name: str, service: TheService, key: GivenKey) -> schemas.M
     "/models/{name}/load",
     summary="Load or replace a model",
     tags=["models"],
-    responses=document(errors.Unauthorized, errors.Forbidden, errors.ModelNotFound, errors.NotReady),
+    responses=document(
+        errors.Unauthorized, errors.Forbidden, errors.ModelNotFound, errors.TooManyRequests, errors.NotReady
+    ),
 )
 async def load_model(name: str, service: TheService, key: GivenKey) -> schemas.ModelInfo:
-    """Serve a model that was prepared while the service runs. Only with an API key configured.
+    """Serve a model that was prepared while the service runs. It takes an admin key.
 
     The model of that name which is being served answers until the new one is verified and warm; one that cannot be
-    loaded changes nothing.
+    loaded changes nothing. One model is loaded at a time: who asks for the same one waits for it together, who asks for
+    another one gets 429.
     """
-    service.keys.check_management(key)
+    service.keys.check_admin(key)
     service.lifecycle.check_serving()
     return answers.model_info(await service.loader.load(name))
 

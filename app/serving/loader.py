@@ -7,10 +7,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from app.errors import ModelError, ModelNotFound, NotReady, ServiceError, UnknownModel
+from app.errors import ModelError, ModelNotFound, NotReady, ServiceError, TooManyRequests, UnknownModel
 from app.model.registry import Registry, ServedModel
 from app.model.selection import Selection
 from app.serving.lifecycle import Lifecycle, State
+from app.serving.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -23,44 +24,69 @@ class Loader:
     It raises ``UnknownModel``, or another ``ModelError`` when the model cannot be served.
     """
 
-    def __init__(self, load: Load, registry: Registry, selection: Selection, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, load: Load, registry: Registry, selection: Selection, lifecycle: Lifecycle, metrics: Metrics
+    ) -> None:
         self._load = load
         self._registry = registry
         self._selection = selection
         self._lifecycle = lifecycle
         self._thread = ThreadPoolExecutor(1, "loading")
         self._loading: asyncio.Task[None] | None = None
+        self._loads = metrics.model_loads
+        self._current: asyncio.Task[ServedModel] | None = None
 
     def start(self) -> None:
         """Begin to load what was selected, in the background, on the running event loop."""
         self._loading = asyncio.create_task(self._load_all(), name="loading")
 
     async def load(self, name: str) -> ServedModel:
-        """Load a model and serve it from now on. Raises ``ModelNotFound`` or ``NotReady``."""
+        """Load a model and serve it from now on, or wait for it together with those who have asked for it already.
+
+        A caller who leaves does not stop it. Raises ``ModelNotFound``, ``NotReady``, or ``TooManyRequests`` while
+        another model is being loaded.
+        """
+        if self._current is None or self._current.done():
+            self._current = asyncio.create_task(self._take_in(name), name=name)
+            self._current.add_done_callback(lambda task: task.cancelled() or task.exception())  # all may have left
+        elif self._current.get_name() != name:
+            raise TooManyRequests("Another model is being loaded; one at a time.", {"Retry-After": "5"})
+        return await asyncio.shield(self._current)
+
+    async def _take_in(self, name: str) -> ServedModel:
         try:
-            model = await asyncio.get_running_loop().run_in_executor(self._thread, self._load, name)
-        except UnknownModel as error:
-            raise ModelNotFound("There is no model of that name to load.") from error
-        except ModelError as error:
-            logger.error("Cannot load %s: %s", name, error)  # noqa: TRY400 - its message is for the operator, complete
-            raise NotReady("The model cannot be loaded; the log says why. What was served before still is.") from error
+            model = await self._read(name)
+        except ServiceError as error:
+            self._loads.labels(error.code).inc()
+            raise
+        self._loads.labels("ok").inc()
         if name == self._selection.default and self._selection.fallback_for is not None:
             model = replace(model, fallback=True)
         self._registry.add(model)
         return model
 
+    async def _read(self, name: str) -> ServedModel:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._load, name)
+        except UnknownModel as error:
+            raise ModelNotFound("There is no model of that name to load.") from error
+        except ModelError as error:
+            logger.error("Cannot load %s: %s", name, error)  # noqa: TRY400 - its message is for the operator, complete
+            raise NotReady("The model cannot be loaded; the log says why. What was served before still is.") from error
+
     async def close(self) -> None:
         """Stop loading. A model that is being read this moment is not waited for."""
-        if self._loading is not None:
-            self._loading.cancel()
-            await asyncio.wait([self._loading])
+        for task in (self._loading, self._current):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _load_all(self) -> None:
         """Any failure is the whole service's, since it was told to serve these models."""
         try:
             for name in self._selection.names:
-                await self.load(name)
+                await self._take_in(name)
         except ServiceError:
             self._lifecycle.become(State.FAILED, "a model could not be loaded")
         except Exception:

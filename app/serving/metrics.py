@@ -51,6 +51,9 @@ class Metrics:
         self.depth = Gauge("queue_depth", "Images waiting for a batch.", registry=registry)
         self.in_flight = Gauge("requests_in_flight", "Requests between headers and answer.", registry=registry)
         self.buffered = Gauge("upload_buffer_bytes", "Bytes reserved for uploads in flight.", registry=registry)
+        self.model_loads = Counter(
+            "model_loads", "Models taken in, by the contract's code.", ("code",), registry=registry
+        )
         self.connections = Gauge("connections", "Open connections.", registry=registry)
         self.connections_closed = Counter(
             "connections_closed", "Connections closed because there were too many: idle ones, or newcomers refused.",

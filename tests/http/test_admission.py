@@ -11,7 +11,7 @@ from tests.pictures import png
 from tests.running import running, wait_until
 
 RED = png((200, 10, 10))
-STALLED = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\nxx"
+STALLED = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\nxx"
 
 
 def test_queue_full_is_exact_and_says_when_to_come_back(network: DummyNetwork) -> None:

@@ -29,7 +29,6 @@ def test_unauthorized(locked: RunningService) -> None:
         assert response.headers["www-authenticate"].startswith("Bearer")
     for path in ("/models", "/models/vgg16"):
         check_problem(client.get(path), 401, "unauthorized")
-    check_problem(client.post("/models/vgg16/load"), 401, "unauthorized")
     for headers in ({"x-api-key": "first"}, {"authorization": "Bearer second"}):
         assert client.post("/predict", files={"file": RED}, headers=headers).status_code == 200
     for path in ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json"):
@@ -38,6 +37,43 @@ def test_unauthorized(locked: RunningService) -> None:
 
 def test_forbidden(service: RunningService) -> None:
     check_problem(service.client.post("/models/vgg16/load"), 403, "forbidden")
+
+
+def load(service: RunningService, key: str | None) -> httpx.Response:
+    return service.client.post("/models/vgg16/load", headers={"x-api-key": key} if key else {})
+
+
+def test_only_an_admin_key_loads_models(network: DummyNetwork) -> None:
+    with running(dummy_model(network), api_keys="client", admin_keys="admin") as service:
+        check_problem(load(service, None), 401, "unauthorized")
+        check_problem(load(service, "wrong"), 401, "unauthorized")
+        check_problem(load(service, "client"), 403, "forbidden")
+        assert load(service, "admin").status_code == 200
+        predicted = service.client.post("/predict", files={"file": RED}, headers={"x-api-key": "admin"})
+        assert predicted.status_code == 200
+
+
+def test_client_keys_alone_let_nobody_manage(locked: RunningService) -> None:
+    check_problem(load(locked, "first"), 403, "forbidden")
+
+
+def test_admin_keys_do_not_close_an_open_api(network: DummyNetwork) -> None:
+    with running(dummy_model(network), admin_keys="admin") as service:
+        assert service.predict(RED).status_code == 200
+        check_problem(load(service, None), 401, "unauthorized")
+        assert load(service, "admin").status_code == 200
+
+
+def test_a_key_is_limited_in_images_not_in_requests(locked: RunningService) -> None:
+    key = {"x-api-key": "first"}
+
+    def post(count: int) -> httpx.Response:
+        return locked.client.post("/predict/batch", files=[("file", ("x.png", RED))] * count, headers=key)
+
+    assert post(2).status_code == 200
+    problem = check_problem(post(3), 429, "too_many_requests")
+    assert "2 images" in str(problem["detail"])
+    assert locked.service.admission.in_flight == 0
 
 
 def test_too_many_requests(locked: RunningService, network: DummyNetwork) -> None:

@@ -15,7 +15,7 @@ from tests.pictures import png
 from tests.running import running, wait_until
 
 RED = png((200, 10, 10))
-HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
+HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
 
 
 def test_a_request_may_ask_for_less_time_but_not_for_more() -> None:

@@ -71,9 +71,8 @@ def test_a_client_that_is_still_sending_reads_its_refusal(network: DummyNetwork)
     with running(dummy_model(network), max_upload_mb=1) as service:
         address = httpx.URL(service.url)
         with socket.create_connection((address.host, address.port or 80), 10) as connection:
-            head = (
-                f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {3 * 2**20}\r\n\r\n"
-            )
+            head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+            head += f"Content-Length: {3 * 2**20}\r\n\r\n"
             connection.sendall(head.encode())
             for _ in range(3):
                 connection.sendall(bytes(2**20))
@@ -87,7 +86,7 @@ def test_a_client_that_asks_before_it_sends_is_refused_at_once(network: DummyNet
         address = httpx.URL(service.url)
         with socket.create_connection((address.host, address.port or 80), 10) as connection:
             connection.sendall(
-                b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nExpect: 100-continue\r\n"
+                b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nExpect: 100-continue\r\n"
                 b"Content-Length: 99999999\r\n\r\n"
             )
             answer = b"".join(iter(lambda: connection.recv(65536), b""))

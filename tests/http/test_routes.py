@@ -128,7 +128,7 @@ def test_a_model_is_replaced_while_the_service_runs() -> None:
     def load(name: str) -> ServedModel:
         return next(models)
 
-    with running(dummy_model(old), load=load, api_keys="secret") as service:
+    with running(dummy_model(old), load=load, admin_keys="secret") as service:
         service.client.post("/predict", files={"file": RED}, headers=key)
         assert service.client.post("/models/vgg16/load", headers=key).status_code == 200
         service.client.post("/predict", files={"file": RED}, headers=key)
@@ -146,7 +146,7 @@ def test_a_model_that_cannot_be_loaded_changes_nothing(network: DummyNetwork) ->
             raise outcome
         return model
 
-    with running(model, load=load, api_keys="secret") as service:
+    with running(model, load=load, admin_keys="secret") as service:
         broken = service.client.post("/models/vgg16/load", headers=key)
         assert (broken.status_code, broken.json()["code"]) == (503, "not_ready")
         assert "secret" not in broken.text

@@ -9,7 +9,7 @@ import pytest
 from app.server.cutter import MAX_HEAD_BYTES, Cutter, Malformed, Part
 
 BODY = bytes(range(256)) * 3 + b"\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n\r\n0"  # looks like everything
-GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /predict HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
 EMPTY = b"POST /predict HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
 CHUNKED = b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -20,9 +20,9 @@ from tests.running import RunningService, running, wait_until
 
 RED = png((200, 10, 10))
 MIB = 2**20
-POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+POST = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
 WHOLE = POST + b"Content-Length: %d\r\n\r\n" % len(RED) + RED
-LIVE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+LIVE = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 # What both ends' sockets hold on loopback before a sender must wait: megabytes, by the system's choice.
 BETWEEN_BYTES = 16 * MIB
 
@@ -113,11 +113,11 @@ def test_two_hundred_thousand_requests_wait_on_the_other_side(network: DummyNetw
 def test_ordinary_pipelining_in_large_reads_is_answered_in_order(service: RunningService) -> None:
     numbers = range(2500)
     requests = b"".join(
-        b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-ID: n%d\r\nX-Padding: %b\r\n\r\n" % (number, b"y" * 60)
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: n%d\r\nX-Padding: %b\r\n\r\n" % (number, b"y" * 60)
         for number in numbers
     )
     assert len(requests) > 4 * 2**16
-    last = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    last = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with closing(connect(service)) as connection, ThreadPoolExecutor(1) as pool:
         sending = pool.submit(connection.sendall, requests + WHOLE + WHOLE + last)
         received = read_all(connection)
@@ -129,7 +129,7 @@ def test_ordinary_pipelining_in_large_reads_is_answered_in_order(service: Runnin
 
 def test_chunked_requests_behind_each_other(service: RunningService) -> None:
     chunked = POST + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\nX-Trailer: 0\r\n\r\n" % (len(RED), RED)
-    last = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    last = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with closing(connect(service)) as connection:
         connection.sendall(chunked * 20 + LIVE * 20 + last)
         assert read_all(connection).count(b"HTTP/1.1 200 ") == 41

@@ -94,9 +94,8 @@ def test_a_connection_made_while_the_last_request_is_answered_gets_its_503(netwo
             network.gate.set()
             assert last.result().status_code == 200
             body = png((1, 2, 3))
-            head = (
-                f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(body)}\r\n\r\n"
-            )
+            head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+            head += f"Content-Length: {len(body)}\r\n\r\n"
             connection.sendall(head.encode() + body)
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         assert answer.startswith(b"HTTP/1.1 503")

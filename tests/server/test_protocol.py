@@ -13,7 +13,7 @@ from tests.pictures import encode, photograph, png
 from tests.running import RunningService
 
 RED = png((200, 10, 10))
-POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+POST = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
 
 
 @pytest.fixture

@@ -5,11 +5,12 @@ import threading
 
 import pytest
 
-from app.errors import ModelError, ModelNotFound, NotReady, UnknownModel
+from app.errors import ModelError, ModelNotFound, NotReady, TooManyRequests, UnknownModel
 from app.model.registry import Registry, ServedModel
 from app.model.selection import Selection
 from app.serving.lifecycle import Lifecycle, State
 from app.serving.loader import Load, Loader
+from app.serving.metrics import Metrics
 from tests.dummy import DummyNetwork, dummy_model
 
 
@@ -18,7 +19,8 @@ class Case:
 
     def __init__(self, load: Load, *names: str, fallback_for: str | None = None) -> None:
         self.registry, self.lifecycle = Registry(names[0]), Lifecycle()
-        self.loader = Loader(load, self.registry, Selection(names, fallback_for), self.lifecycle)
+        self.metrics = Metrics()
+        self.loader = Loader(load, self.registry, Selection(names, fallback_for), self.lifecycle, self.metrics)
 
     async def run(self) -> None:
         """Until what was selected is loaded, or cannot be."""
@@ -109,3 +111,35 @@ def test_closing_waits_for_no_model_and_ends_the_thread() -> None:
         if thread.name.startswith("loading"):
             thread.join(5)
             assert not thread.is_alive()
+
+
+def test_one_model_is_loaded_at_a_time_and_for_everybody_who_asks_for_it() -> None:
+    begun, go_on, calls = threading.Event(), threading.Event(), []
+
+    def slow(name: str) -> ServedModel:
+        calls.append(name)
+        begun.set()
+        go_on.wait(20)
+        return load(name)
+
+    async def scenario(case: Case) -> None:
+        together = [asyncio.create_task(case.loader.load("a")) for _ in range(3)]
+        await asyncio.to_thread(begun.wait, 20)
+        together[0].cancel()  # its caller has left; the others have not
+        with pytest.raises(TooManyRequests) as refused:
+            await case.loader.load("b")
+        assert refused.value.headers["Retry-After"]
+        go_on.set()
+        one, other = await asyncio.gather(*together[1:])
+        assert one is other is case.registry.get("a")
+        assert calls == ["a"]
+        await case.loader.load("b")
+        with pytest.raises(NotReady):
+            await case.loader.load("damaged")
+        await case.loader.close()
+
+    case = Case(slow, "a")
+    asyncio.run(scenario(case))
+    text = case.metrics.exposition().decode()
+    assert 'model_loads_total{code="ok"} 2.0' in text
+    assert 'model_loads_total{code="not_ready"} 1.0' in text

@@ -101,8 +101,8 @@ def test_cached_features_and_pictures_teach_the_same(store: Path, pictures: Path
 def test_served_beside_its_base_and_replaced_while_the_service_runs(store: Path, pictures: Path) -> None:
     cat, dog = (pictures / "cat.3.png").read_bytes(), (pictures / "dog.3.png").read_bytes()
     key = {"X-API-Key": "k"}
-    settings = {"VGG_STORE_DIR": str(store), "VGG_MODEL": BASE, "VGG_API_KEYS": "k", "VGG_DEVICE": "cpu",
-                "VGG_MAX_QUEUE_DELAY_S": "60"}  # fmt: skip
+    settings = {"VGG_STORE_DIR": str(store), "VGG_MODEL": BASE, "VGG_DEVICE": "cpu", "VGG_MAX_QUEUE_DELAY_S": "60"}
+    settings |= {"VGG_API_KEYS": "client", "VGG_ADMIN_KEYS": "k"}
     with running_process(settings) as (url, _), httpx.Client(base_url=url, headers=key, timeout=60) as client:
 
         def answer(data: bytes) -> str:
@@ -138,7 +138,7 @@ def test_served_beside_its_base_and_replaced_while_the_service_runs(store: Path,
         assert client.get(f"/models/{NEW}").json()["weights"]["sha256"] == weights(store, NEW) != first
         assert (answer(cat), answer(dog)) == ("猫", "狗")
         assert client.post("/predict", files={"file": cat}).json()["model"]["name"] == BASE
-    with running_process(settings | {"VGG_API_KEYS": ""}) as (url, _):
+    with running_process(settings | {"VGG_API_KEYS": "", "VGG_ADMIN_KEYS": ""}) as (url, _):
         assert httpx.post(f"{url}/models/{NEW}/load").status_code == 403
         assert {model["name"] for model in httpx.get(f"{url}/models").json()["models"]} == {BASE, NEW}
 

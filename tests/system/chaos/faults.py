@@ -16,7 +16,7 @@ from tests.system.load.simulated import POISON
 from tests.system.load.uploads import Upload
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
-HEAD = "POST /predict HTTP/1.1\r\nHost: chaos\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n"
+HEAD = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n"
 GONE = "client gone"
 
 

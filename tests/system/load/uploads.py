@@ -33,7 +33,7 @@ class Upload:
             content_type = f"multipart/form-data; boundary={BOUNDARY}"
             part = 'Content-Disposition: form-data; name="file"; filename="photo.jpg"\r\nContent-Type: image/jpeg'
             body = f"--{BOUNDARY}\r\n{part}\r\n\r\n".encode() + self.jpeg + f"\r\n--{BOUNDARY}--\r\n".encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: benchmark\r\nContent-Type: {content_type}\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n"
         return f"{head}Content-Length: {len(body)}\r\n{headers}\r\n".encode() + body
 
 
