@@ -14,7 +14,7 @@ from app.settings import Settings
 
 
 @dataclass(frozen=True)
-class Starting:
+class PreparedBase:
     """``tensors`` are the model's own; ``root`` is what an export refers to, with ``root_tensors``.
 
     The root is the model itself unless that is an export in turn: exports never stand on each other.
@@ -27,7 +27,7 @@ class Starting:
     root_tensors: dict[str, Tensor]
 
 
-def read_base(name: str, new_name: str, settings: Settings) -> Starting:
+def read_base(name: str, new_name: str, settings: Settings) -> PreparedBase:
     """Raises ``ModelError`` when there is no such model, it is not prepared, or would be overwritten by its child."""
     manifest = find_manifest(name, settings.models_dir, settings.store_dir)
     require_prepared(name, settings.store_dir)
@@ -36,6 +36,6 @@ def read_base(name: str, new_name: str, settings: Settings) -> Starting:
     labels = read_labels(labels_path(manifest, settings.models_dir, settings.store_dir))
     root = manifest.base or Base(model=name, weights_sha256=store.read_receipt().weights_sha256)
     if new_name in (name, root.model):
-        raise ModelError(f"--name {new_name} is the base itself; give the new model another name.")
+        raise ModelError(f"--name {new_name} is the base itself; choose another name for the new model.")
     root_tensors = map_tensors(ModelStore(settings.store_dir, root.model).weights)
-    return Starting(manifest, labels, tensors, root, root_tensors)
+    return PreparedBase(manifest, labels, tensors, root, root_tensors)

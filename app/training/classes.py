@@ -27,7 +27,7 @@ def choose_labels(found: Sequence[str], given: Path | None, models_dir: Path) ->
     match_classes(found, labels, str(given))
     if len(labels) != len(found):
         missing = [label.label_en for label in labels if not _names(label) & set(found)]
-        raise ModelError(f"{given} has classes without a picture: {', '.join(missing[:5])}.")
+        raise ModelError(f"{given} names classes that no image has: {', '.join(missing[:5])}.")
     return list(labels)
 
 
@@ -46,7 +46,7 @@ def match_classes(found: Sequence[str], labels: Sequence[Label], where: str) -> 
                 by_name[own.casefold()] = {label.class_index}
     unclear = [name for name in found if len(by_name.get(name, ())) != 1]
     if unclear:
-        raise ModelError(f"{where} has no class, or several, for: {', '.join(unclear[:5])}.")
+        raise ModelError(f"{where} has no class, or several classes, for: {', '.join(unclear[:5])}.")
     return {name: next(iter(by_name[name])) for name in found}
 
 
@@ -64,8 +64,6 @@ def write_labels(labels: Sequence[Label], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(
-            (one.class_index, one.wnid or "", one.label_en, one.label_zh, ";".join(one.synonyms_en),
-             ";".join(one.synonyms_zh))
-            for one in labels
-        )  # fmt: skip
+        for one in labels:
+            names = (one.label_en, one.label_zh, ";".join(one.synonyms_en), ";".join(one.synonyms_zh))
+            writer.writerow((one.class_index, one.wnid or "", *names))

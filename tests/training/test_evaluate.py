@@ -47,7 +47,7 @@ def test_top_1_top_5_and_every_answer(
     assert f"({right}/3" in said.splitlines()[0]
     assert f"({top5}/3" in said.splitlines()[1]
     assert "images/s" in said
-    assert "1 files left out, such as n02124075/broken.jpg" in said
+    assert "files left out: 1, such as n02124075/broken.jpg" in said
 
 
 def test_answers_are_the_services_own(

@@ -45,7 +45,7 @@ def test_a_run_that_was_killed_while_it_wrote_loses_only_the_last_rows(tmp_path:
         rows.write_bytes(rows.read_bytes() + b"\1" * 24)
     again = FeatureCache(tmp_path, SHAPE)
     missing = again.missing(digests(6))
-    assert missing == digests(3, 3) if lost == "inside a digest" else digests(2, 4)
+    assert missing == (digests(3, 3) if lost == "inside a digest" else digests(2, 4))
     again.append(0, batches(missing))
     again.refresh()
     assert torch.equal(again.read(digests(6))[:, 1, 2], torch.arange(6) + 0.25)

@@ -222,7 +222,7 @@ def test_resuming_with_other_settings_is_refused(
     with monkeypatch.context() as patch:
         patch.setattr("app.training.steps.measure", give_up)
         assert finetune(store, pictures, "--checkpoint-seconds", "0") == 130
-    assert "--resume goes on" in capsys.readouterr().err
+    assert "with --resume to go on" in capsys.readouterr().err
     assert finetune(store, pictures, "--lr", "0.01", "--resume") == 1
     assert "lr was 0.05, is 0.01" in capsys.readouterr().err
     assert finetune(store, pictures, "--resume") == 0
@@ -235,7 +235,7 @@ def test_resuming_with_other_settings_is_refused(
         (["--base", "nothing"], "There is no model 'nothing'"),
         (["--name", BASE], "is the base itself"),
         (["--train", "block5"], "needs one of torchvision's VGGs"),
-        (["--labels", str(ROOT / "models/labels/imagenet1k.csv")], "has no class, or several, for: cat, dog"),
+        (["--labels", str(ROOT / "models/labels/imagenet1k.csv")], "has no class, or several classes, for: cat, dog"),
     ],
 )
 def test_mistakes_get_one_clear_line(
@@ -251,7 +251,12 @@ def test_every_option_tells_its_default(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         main("", ["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    for words in ("(620: the seed notes)", "(0.0005: VGG paper 3.1)", "classifier 0.003", "100 kB a picture"):
+    for words in (
+        "(default: 620)",
+        "(default: 0.0005, as in the VGG paper, 3.1)",
+        "classifier 0.003",
+        "100 kB an image",
+    ):
         assert words in text
 
 
@@ -259,4 +264,4 @@ def test_two_runs_for_one_name_do_not_meet(store: Path, pictures: Path, capsys: 
     (store / ".training").mkdir()
     with FileLock(store / ".training" / "catdog.lock"):
         assert finetune(store, pictures) == 1
-    assert "another process is training 'catdog' now" in capsys.readouterr().err
+    assert "Another process is training 'catdog' now" in capsys.readouterr().err

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from app.training.metrics import (
+from app.training.scores import (
     Share,
     calibration_error,
     class_qualities,
