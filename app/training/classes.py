@@ -1,6 +1,7 @@
 """The order of a new model's outputs, and their names in both languages."""
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,11 +25,19 @@ def choose_labels(found: Sequence[str], given: Path | None, models_dir: Path) ->
     if not given.is_file():
         raise ModelError(f"There is no file {given}.")
     labels = read_labels(given)
-    match_classes(found, labels, str(given))
-    if len(labels) != len(found):
-        missing = [label.label_en for label in labels if not _names(label) & set(found)]
-        raise ModelError(f"{given} names classes that no image has: {', '.join(missing[:5])}.")
+    _one_each(match_classes(found, labels, str(given)), labels, given)
     return list(labels)
+
+
+def _one_each(matched: dict[str, int], labels: Sequence[Label], given: Path) -> None:
+    """Raises ``ModelError`` unless every label is some class's, and no two classes'."""
+    counts = Counter(matched.values())
+    unused = [label.label_en for label in labels if not counts[label.class_index]]
+    if unused:
+        raise ModelError(f"{given} names classes that no image has: {', '.join(unused[:5])}.")
+    shared = [name for name, index in matched.items() if counts[index] > 1]
+    if shared:
+        raise ModelError(f"{given} has a single class for several in the data: {', '.join(shared[:5])}.")
 
 
 def match_classes(found: Sequence[str], labels: Sequence[Label], where: str) -> dict[str, int]:

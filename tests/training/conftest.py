@@ -1,5 +1,6 @@
 """A small base that can really be trained, and pictures that can really be told apart."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,13 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=ROOT, env=clean_environment() | {"VGG_STORE_DIR": str(store)}, check=True, capture_output=True,
     )  # fmt: skip
     return store
+
+
+@pytest.fixture
+def store(tiny_store: Path, tmp_path: Path) -> Path:
+    """A store of the test's own, with the small network in it."""
+    shutil.copytree(tiny_store / BASE, tmp_path / "store" / BASE)
+    return tmp_path / "store"
 
 
 def draw(path: Path, kind: str, seed: int) -> None:

@@ -23,12 +23,6 @@ NEW = "made-by-a-test"  # a checkout may have a catdog of its own
 EPOCHS = ["--epochs", "4", "--lr", "0.05", "--patience", "0"]
 
 
-@pytest.fixture
-def store(tiny_store: Path, tmp_path: Path) -> Path:
-    shutil.copytree(tiny_store / BASE, tmp_path / "store" / BASE)
-    return tmp_path / "store"
-
-
 def finetune(store: Path, data: Path, *arguments: str) -> int:
     """The script's main, in this process: importing torch anew takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
@@ -90,7 +84,7 @@ def test_a_folder_becomes_a_model_that_is_right_and_says_how_it_came_to_be(
     assert list((store / ".training").glob("features-*"))
 
 
-def test_cached_features_and_pictures_teach_the_same(store: Path, pictures: Path) -> None:
+def test_cached_features_and_images_teach_the_same(store: Path, pictures: Path) -> None:
     assert finetune(store, pictures) == 0
     assert finetune(store, pictures, "--name", "uncached", "--no-cache-features") == 0
     for one, other in zip(history(store), history(store, "uncached"), strict=True):
@@ -247,21 +241,16 @@ def test_mistakes_get_one_clear_line(
     assert "Traceback" not in error
 
 
-def test_every_option_tells_its_default(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main("", ["--help"])
-    text = " ".join(capsys.readouterr().out.split())
-    for words in (
-        "(default: 620)",
-        "(default: 0.0005, as in the VGG paper, 3.1)",
-        "classifier 0.003",
-        "100 kB an image",
-    ):
-        assert words in text
-
-
 def test_two_runs_for_one_name_do_not_meet(store: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (store / ".training").mkdir()
     with FileLock(store / ".training" / "catdog.lock"):
         assert finetune(store, pictures) == 1
     assert "Another process is training 'catdog' now" in capsys.readouterr().err
+
+
+def test_without_a_checkpoint_resuming_begins_at_the_beginning(
+    store: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert finetune(store, pictures, "--resume", "--epochs", "1") == 0
+    assert "There is no checkpoint to resume from" in capsys.readouterr().out
+    assert len(history(store)) == 1
