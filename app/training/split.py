@@ -74,7 +74,7 @@ def make_split(
         generator.shuffle(group)
         parts = _by_folder(group) or _by_share(group, validation, test)
         if not all(parts[part] for part in ("train", "validation", "calibration")):
-            raise ModelError(f"Class {name!r} has {len(group)} usable images: too few to train on and to validate.")
+            raise ModelError(f"Class {name!r} has too few usable images to train on and to validate: {len(group)}.")
         chosen += [(index_of[name], part, image) for part in PARTS for image in parts[part]]
     chosen.sort(key=lambda item: (PARTS.index(item[1]), item[0], item[2].path))
     samples = (

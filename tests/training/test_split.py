@@ -52,5 +52,5 @@ def test_folders_that_say_where_a_picture_belongs_are_believed() -> None:
 
 
 def test_too_few_pictures_are_an_error_that_names_the_class() -> None:
-    with pytest.raises(ModelError, match="'dog' has 3 usable images"):
+    with pytest.raises(ModelError, match="'dog' has too few usable images to train on and to validate: 3"):
         make_split(pictures(dogs=3), CLASSES, 620, 0.2)
