@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,15 +13,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
-import uvicorn
 
 from app.http.service import Service
-from app.main import Loader, create_app
+from app.main import create_app
 from app.model.registry import ServedModel
 from app.model.selection import Selection
 from app.server.listener import listen
-from app.server.protocol import CarefulProtocol
 from app.server.run import Server
+from app.serving.loader import Load
 from app.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,28 +38,32 @@ class RunningService:
     def predict(self, data: bytes, **params: str | int) -> httpx.Response:
         return self.client.post("/predict", files={"file": ("picture", data)}, params=params)
 
+    def metric(self, name: str) -> float:
+        """What ``/metrics`` says at this moment; ``name`` with its labels."""
+        lines = self.client.get("/metrics").text.splitlines()
+        return next(float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name)
+
 
 def settings(**changes: object) -> Settings:
     values: dict[str, object] = {"host": "127.0.0.1", "port": 0, "drain_delay_s": 0.0} | changes
     return Settings.model_validate(values)
 
 
-def constant_loader(*models: ServedModel) -> Loader:
+def constant_load(*models: ServedModel) -> Load:
     by_name = {model.name: model for model in models}
     return lambda name: by_name[name]
 
 
 @contextmanager
 def running(
-    *models: ServedModel, load: Loader | None = None, wait: bool = True, **changes: object
+    *models: ServedModel, load: Load | None = None, wait: bool = True, **changes: object
 ) -> Iterator[RunningService]:
     """Serve these models, the first by default; ``changes`` are settings."""
     configured = settings(**changes)
-    app = create_app(configured, load or constant_loader(*models), Selection(tuple(model.name for model in models)))
+    app = create_app(configured, load or constant_load(*models), Selection(tuple(model.name for model in models)))
     listener = listen(configured.host, configured.port)
-    config = uvicorn.Config(app, http=CarefulProtocol, ws="none", log_config=None, access_log=False)
-    server = Server(config, app.state.service, listener)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    server = Server(app, app.state.service, listener)
+    thread = threading.Thread(target=server.run)
     thread.start()
     url = "http://{}:{}".format(*listener.getsockname()[:2])
     service = RunningService(url, app.state.service, server)
@@ -73,28 +77,47 @@ def running(
         assert not thread.is_alive()
 
 
+class ServiceProcess:
+    """``python -m app`` as users run it. Its log goes to a file: a pipe that nobody empties would hold it up."""
+
+    def __init__(self, url: str, environment: dict[str, str]) -> None:
+        self._url = url
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by end()
+        self._process = subprocess.Popen([sys.executable, "-m", "app"], cwd=ROOT, env=environment, stderr=self._log)
+        self.status: int | None = None
+
+    def wait_ready(self) -> None:
+        wait_until(lambda: self._process.poll() is not None or get_status(f"{self._url}/readyz") == 200, 120)
+        assert self._process.poll() is None, self.end()
+
+    def end(self) -> str:
+        """Tell it to stop, wait until it has, and hand out its log."""
+        if self.status is None:
+            self._process.terminate()
+            self.status = self._process.wait(30)
+        self._log.seek(0)
+        return self._log.read()
+
+    def close(self) -> None:
+        self.end()
+        self._log.close()
+
+
 @contextmanager
-def running_process(environment: dict[str, str], *, ready: bool = True) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """``python -m app`` as users run it; yields its address and the process."""
+def running_process(environment: dict[str, str], *, ready: bool = True) -> Iterator[tuple[str, ServiceProcess]]:
+    """Yields the service's address and its process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app"],
-        cwd=ROOT,
-        env=clean_environment() | {"VGG_PORT": str(port), "VGG_DRAIN_DELAY_S": "0"} | environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    defaults = {"VGG_PORT": str(port), "VGG_DRAIN_DELAY_S": "0"}
+    process = ServiceProcess(url, clean_environment() | defaults | environment)
     try:
         if ready:
-            wait_until(lambda: process.poll() is not None or get_status(f"{url}/readyz") == httpx.codes.OK, 120)
-            assert process.poll() is None, process.communicate()[1]
+            process.wait_ready()
         yield url, process
     finally:
-        process.terminate()
-        process.communicate(timeout=30)
+        process.close()
 
 
 def clean_environment() -> dict[str, str]:
@@ -107,6 +130,16 @@ def get_status(url: str) -> int:
         return httpx.get(url).status_code
     except httpx.TransportError:
         return 0
+
+
+def listens(url: str) -> bool:
+    """Whether anybody accepts connections there."""
+    address = httpx.URL(url)
+    try:
+        socket.create_connection((address.host, address.port or 80), 0.2).close()
+    except OSError:
+        return False
+    return True
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:

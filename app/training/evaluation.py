@@ -13,15 +13,17 @@ import torch
 from torch import Tensor
 
 from app.errors import ModelError, ServiceError
+from app.image.reader import Reader
+from app.image.views import Pixels
 from app.model.files import disk_errors
 from app.model.load import load_model
 from app.model.network import TorchNetwork
-from app.model.registry import Pixels, ServedModel
+from app.model.registry import ServedModel
 from app.settings import Settings
+from app.training.ahead import map_ahead
 from app.training.augment import ten_crops
 from app.training.classes import match_classes
 from app.training.data import LabelledFile, Refused, list_images, read_exclusions
-from app.training.pixels import load_pixels, map_ahead
 from app.training.scores import Share, calibration_error, nll, reliability, top_share
 from app.training.terminal import progress_bar
 
@@ -104,16 +106,15 @@ def _logits(
     question: Question, model: ServedModel, images: Sequence[LabelledFile], settings: Settings
 ) -> Iterator[Tensor | Refused]:
     """Each image's logits (classes,), or why it has none, in order."""
-    preprocessing, network = model.manifest.preprocessing, cast(TorchNetwork, model.network)
+    reader, network = Reader.from_settings(settings), cast(TorchNetwork, model.network)
+    preprocessing = model.manifest.preprocessing
+    views = ten_crops(preprocessing) if question.ten_crop else preprocessing.centre_crop()
 
-    def load(picture: LabelledFile) -> Pixels | Refused:
-        path = question.data / picture.path
+    def load(file: LabelledFile) -> Pixels | Refused:
         try:
-            if question.ten_crop:
-                return ten_crops(path.read_bytes(), preprocessing, settings.max_pixels)
-            return load_pixels(path, preprocessing, settings)[None]
+            return reader.read((question.data / file.path).read_bytes(), views).pixels
         except ServiceError as error:
-            return Refused(picture.path, error.detail)
+            return Refused(file.path, error.detail)
 
     size = question.batch_size or model.max_batch_size
     loaded = map_ahead(load, images, question.workers, 2 * size + question.workers)

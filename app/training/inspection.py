@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from app.errors import ServiceError
-from app.image.decode import decode
+from app.image.reader import Reader
+from app.training.ahead import map_ahead
 from app.training.data import LabelledFile, Listing, Refused
-from app.training.pixels import map_ahead
 from app.training.terminal import progress_bar
 
 LOOK_SIDE = 8
@@ -38,7 +38,7 @@ class UsableImage:
     look: str
 
 
-def inspect(listing: Listing, cache: Path, max_pixels: int, workers: int) -> tuple[list[UsableImage], list[Refused]]:
+def inspect(listing: Listing, cache: Path, reader: Reader, workers: int) -> tuple[list[UsableImage], list[Refused]]:
     """The usable images, and those left out: undecodable ones, copies, and copies that are labelled differently.
 
     Of files with the same bytes the first stays, so that no image can lie on both sides of a split; when their labels
@@ -46,10 +46,10 @@ def inspect(listing: Listing, cache: Path, max_pixels: int, workers: int) -> tup
     """
     known = _read(cache)
 
-    def look_at(picture: LabelledFile) -> Inspection:
-        data = (listing.root / picture.path).read_bytes()
+    def look_at(file: LabelledFile) -> Inspection:
+        data = (listing.root / file.path).read_bytes()
         sha256 = hashlib.sha256(data).hexdigest()
-        return known.get(sha256) or _decode(data, sha256, max_pixels)
+        return known.get(sha256) or _decode(data, sha256, reader)
 
     found = []
     with progress_bar("Decoding every file once", len(listing.files), "file") as bar:
@@ -71,9 +71,9 @@ def alike_across_parts(parts: Sequence[tuple[str, UsableImage]]) -> list[tuple[s
     return pairs
 
 
-def _decode(data: bytes, sha256: str, max_pixels: int) -> Inspection:
+def _decode(data: bytes, sha256: str, reader: Reader) -> Inspection:
     try:
-        image = decode(data, max_pixels).image
+        image = reader.photograph(data)
     except ServiceError as error:
         return Inspection(sha256, error.detail, None)
     gray = np.asarray(image.convert("L").resize((LOOK_SIDE + 1, LOOK_SIDE), Image.Resampling.BOX))

@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 
 def write_model(run: Run, progress: Progress, measurement: Measurement) -> None:
     """The model, ready to be served."""
-    name, store_dir = run.options.name, run.settings.store_dir
+    name, store = run.options.name, run.library.store(run.options.name)
     staged = stage(run, progress, measurement)
     tensors = changed_tensors(run.network.whole.state_dict(), run.base.root_tensors)
-    receipt = export(store_dir, make_manifest(run, measurement), tensors, staged)
+    receipt = export(store, make_manifest(run, measurement), tensors, staged)
     staged.rmdir()
     size = _readable(receipt.weights_size_bytes)
-    logger.info("%s is in %s: %d tensors differ from the base's, %s.", name, store_dir / name, len(tensors), size)
+    logger.info("%s is in %s: %d tensors differ from the base's, %s.", name, store.folder, len(tensors), size)
     logger.info(
         "A running service loads it at POST /models/%s/load (with an API key), a restarted one by itself.", name
     )
@@ -65,7 +65,7 @@ def stage(run: Run, progress: Progress, measurement: Measurement) -> Path:
         progress.history,
         data=run.options.data,
         facts=facts_of(run, progress),
-        max_pixels=run.settings.max_pixels,
+        reader=run.reader,
     )
     write_tensorboard(progress.history, staged / "tensorboard")
     return staged

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torchvision
 
-from app.image.decode import decode
+from app.image.reader import Reader
 from app.training.charts import line_chart, reliability_chart
 from app.training.loop import Row
 from app.training.measurement import Measurement, Mistake
@@ -60,7 +60,7 @@ def write_report(
     *,
     data: Path,
     facts: Mapping[str, str],
-    max_pixels: int,
+    reader: Reader,
 ) -> None:
     """``facts`` are told as they are: base, split, what was left out."""
     sections = [
@@ -70,7 +70,7 @@ def write_report(
         "<h2>Confusion matrix</h2>" + _confusions(measurement),
         "<h2>Classes</h2>" + _classes(measurement),
         "<h2>Calibration</h2>" + _calibration(measurement),
-        f"<h2>Worst mistakes ({len(measurement.mistakes)} in all)</h2>" + _gallery(measurement, data, max_pixels),
+        f"<h2>Worst mistakes ({len(measurement.mistakes)} in all)</h2>" + _gallery(measurement, data, reader),
         "<h2>How it was made</h2>" + _facts(facts),
     ]
     page = (
@@ -149,16 +149,16 @@ def _calibration(measurement: Measurement) -> str:
     return f"<div class='row'>{chart}<div>{_table(['', 'before', 'after'], rows)}{note}</div></div>"
 
 
-def _gallery(measurement: Measurement, data: Path, max_pixels: int) -> str:
+def _gallery(measurement: Measurement, data: Path, reader: Reader) -> str:
     if not measurement.mistakes:
         return "<p>None.</p>"
     names = [label.label_en for label in measurement.labels]
-    figures = "".join(_mistake(one, names, data, max_pixels) for one in measurement.mistakes[:GALLERY])
+    figures = "".join(_mistake(one, names, data, reader) for one in measurement.mistakes[:GALLERY])
     return f"<div class='gallery'>{figures}</div>"
 
 
-def _mistake(mistake: Mistake, names: Sequence[str], data: Path, max_pixels: int) -> str:
-    image = decode((data / mistake.sample.path).read_bytes(), max_pixels, THUMBNAIL).image
+def _mistake(mistake: Mistake, names: Sequence[str], data: Path, reader: Reader) -> str:
+    image = reader.photograph((data / mistake.sample.path).read_bytes(), THUMBNAIL)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)

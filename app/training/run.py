@@ -6,7 +6,10 @@ from pathlib import Path
 
 import torch
 
+from app.image.reader import Reader
+from app.image.views import Pixels
 from app.model.labels import Label
+from app.model.library import Library
 from app.settings import Settings
 from app.training.base import PreparedBase, read_base
 from app.training.classes import choose_labels, class_names
@@ -27,6 +30,8 @@ class Run:
     options: Options
     settings: Settings
     ranks: Ranks
+    library: Library
+    reader: Reader
     base: PreparedBase
     labels: list[Label]
     split: Split
@@ -40,23 +45,34 @@ class Run:
 
     @property
     def work(self) -> Path:
-        return self.settings.store_dir / WORK
+        return self.library.store_dir / WORK
+
+    def centre_crop(self, path: Path) -> Pixels:
+        """uint8 (crop, crop, 3), exactly as the service with these settings would see an upload of the file.
+
+        Raises ``ServiceError`` when the service would refuse it.
+        """
+        pixels: Pixels = self.reader.read(path.read_bytes(), self.base.manifest.preprocessing.centre_crop()).pixels[0]
+        return pixels
 
 
 def prepare_run(options: Options, settings: Settings, ranks: Ranks) -> Run:
     """Read the base and the data. Raises ``ModelError`` with what is wrong with either."""
-    base = read_base(options.base, options.name, settings)
+    library, reader = Library.from_settings(settings), Reader.from_settings(settings)
+    base = read_base(options.base, options.name, library)
     listing = list_images(options.data, read_exclusions(options.exclude))
     with ranks.one_after_the_first():
-        work = settings.store_dir / WORK
-        usable, refused = inspect(listing, work / "inspected.jsonl", settings.max_pixels, options.workers)
-    labels = choose_labels(listing.classes, options.labels, settings.models_dir)
+        seen = library.store_dir / WORK / "inspected.jsonl"
+        usable, refused = inspect(listing, seen, reader, options.workers)
+    labels = choose_labels(listing.classes, options.labels, library.models_dir)
     names = class_names(listing.classes, labels)
     split = make_split(usable, names, options.recipe.seed, options.validation, options.test)
     return Run(
         options=_effective(options, ranks.device),
         settings=settings,
         ranks=ranks,
+        library=library,
+        reader=reader,
         base=base,
         labels=labels,
         split=split,

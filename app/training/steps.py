@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.model.registry import Pixels
+from app.image.views import Pixels
 from app.settings import Settings
-from app.training.augment import augmented, ten_crops
+from app.training.ahead import map_ahead
+from app.training.augment import SHIFT_STD, jittered, shift_colour, ten_crops
 from app.training.checkpoint import CheckpointFile
 from app.training.distributed import Ranks
 from app.training.features import FeatureCache, cache_key, compute_rows, feature_shape
@@ -19,7 +20,6 @@ from app.training.loop import Trainer, gather_logits
 from app.training.measurement import measure
 from app.training.model_folder import write_model
 from app.training.options import Options
-from app.training.pixels import load_pixels, map_ahead
 from app.training.run import WORK, Run, prepare_run
 from app.training.scores import nll, top_share
 from app.training.sources import CachedSource, ImageSource, Source
@@ -92,12 +92,14 @@ def image_source(run: Run) -> ImageSource:
 
 def augmented_loader(run: Run) -> Callable[[Path, tuple[int, int] | None], Pixels]:
     """The service's pixels where nothing is to be augmented, a random crop of the paper's kind elsewhere."""
-    preprocessing, settings, seed = run.base.manifest.preprocessing, run.settings, run.options.recipe.seed
+    preprocessing, seed = run.base.manifest.preprocessing, run.options.recipe.seed
 
     def load(path: Path, place: tuple[int, int] | None) -> Pixels:
         if place is None or run.options.augment == "none":
-            return load_pixels(path, preprocessing, settings)
-        return augmented(path.read_bytes(), preprocessing, settings.max_pixels, np.random.default_rng([seed, *place]))
+            return run.centre_crop(path)
+        generator = np.random.default_rng([seed, *place])
+        (pixels,) = run.reader.read(path.read_bytes(), jittered(preprocessing, generator)).pixels
+        return shift_colour(pixels, generator.normal(0, SHIFT_STD, 3))
 
     return load
 
@@ -129,7 +131,7 @@ def feature_folder(run: Run) -> Path:
 
 def compute_missing(run: Run, cache: FeatureCache, paths: dict[str, Path]) -> None:
     """The rows that the cache lacks, for images by digest: each process computes its share, into its own shard."""
-    options, preprocessing = run.options, run.base.manifest.preprocessing
+    options = run.options
     missing = cache.missing(paths)
     run.ranks.barrier()  # everyone has looked before anyone writes
     mine = missing[run.ranks.share(len(missing))]
@@ -137,7 +139,7 @@ def compute_missing(run: Run, cache: FeatureCache, paths: dict[str, Path]) -> No
         return
 
     def load(digest: str) -> Pixels:
-        return load_pixels(paths[digest], preprocessing, run.settings)
+        return run.centre_crop(paths[digest])
 
     size = options.feature_batch_size
     images = map_ahead(load, mine, options.workers, 2 * size)
@@ -203,10 +205,10 @@ def checkpoint_file(run: Run) -> CheckpointFile:
 
 def ten_crop_logits(run: Run, samples: Sequence[Sample]) -> Tensor:
     """fp32 (N, 10, classes) for the samples, the same in every process."""
-    preprocessing, settings, options = run.base.manifest.preprocessing, run.settings, run.options
+    views, options = ten_crops(run.base.manifest.preprocessing), run.options
 
     def load(sample: Sample) -> Pixels:
-        return ten_crops((options.data / sample.path).read_bytes(), preprocessing, settings.max_pixels)
+        return run.reader.read((options.data / sample.path).read_bytes(), views).pixels
 
     mine = samples[run.ranks.share(len(samples))]
     found = []

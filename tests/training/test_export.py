@@ -39,7 +39,9 @@ def test_only_what_differs_from_the_base_is_kept() -> None:
 def test_a_model_is_whole_and_replaces_one_of_its_name(tmp_path: Path, times: int) -> None:
     store = ModelStore(tmp_path / "store", "new")
     for time in range(times):
-        receipt = export(tmp_path / "store", MANIFEST, {"a": torch.full((2,), time)}, staged(tmp_path, f"{time}"))
+        receipt = export(
+            ModelStore(tmp_path / "store", "new"), MANIFEST, {"a": torch.full((2,), time)}, staged(tmp_path, f"{time}")
+        )
         assert not any((tmp_path / "staged").iterdir())
         (tmp_path / "staged").rmdir()
     assert store.check_weights() == store.read_receipt() == receipt
@@ -51,8 +53,8 @@ def test_a_model_is_whole_and_replaces_one_of_its_name(tmp_path: Path, times: in
 
 
 def test_a_service_that_is_running_keeps_what_it_has_mapped(tmp_path: Path) -> None:
-    export(tmp_path / "store", MANIFEST, {"a": torch.zeros(1000)}, staged(tmp_path, "0"))
+    export(ModelStore(tmp_path / "store", "new"), MANIFEST, {"a": torch.zeros(1000)}, staged(tmp_path, "0"))
     mapped = map_tensors(ModelStore(tmp_path / "store", "new").weights)["a"]
     (tmp_path / "staged").rmdir()
-    export(tmp_path / "store", MANIFEST, {"a": torch.ones(1000)}, staged(tmp_path, "1"))
+    export(ModelStore(tmp_path / "store", "new"), MANIFEST, {"a": torch.ones(1000)}, staged(tmp_path, "1"))
     assert not mapped.any()

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import torch
 
+from app.image.reader import Reader
 from app.model.labels import Label
 from app.training.measurement import Measurement, measure
 from app.training.report import GALLERY, MATRIX_CLASSES, write_report
@@ -30,7 +31,7 @@ def measurement(names: list[str], wrong: set[int], count: int) -> Measurement:
 def write(folder: Path, found: Measurement) -> str:
     path = folder / "report.html"
     facts = {"base": "vgg16 <real>"}
-    write_report(path, "cats & dogs", found, HISTORY, data=folder, facts=facts, max_pixels=10**8)
+    write_report(path, "cats & dogs", found, HISTORY, data=folder, facts=facts, reader=Reader(10**8, exact=False))
     return path.read_text(encoding="utf-8")
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from app.model.registry import Pixels
+from app.image.views import Pixels
 from app.training.cut import Frozen
 from app.training.features import FeatureCache
 from app.training.sources import CachedSource, ImageSource

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from app.image.reader import Reader
 from app.model.load import load_model
 from app.model.manifest import Manifest, Preprocessing, WeightsOrigin
 from app.model.network import TorchNetwork, build_backbone
@@ -19,7 +20,6 @@ from app.settings import Settings
 from app.training.distributed import Ranks
 from app.training.export import export
 from app.training.options import parse_options
-from app.training.pixels import load_pixels
 from app.training.scores import nll, top_share
 from app.training.steps import finetune
 from tests.training.conftest import draw
@@ -57,7 +57,7 @@ def store(tmp_path: Path) -> Iterator[Path]:
     staged.mkdir()
     header = "class_index,wnid,label_en,label_zh,synonyms_en,synonyms_zh"
     (staged / "labels.csv").write_text(f"{header}\n0,,one,一,,\n1,,two,二,,\n2,,three,三,,\n", encoding="utf-8")
-    export(store, BASE, random_vgg(), staged)
+    export(ModelStore(store, BASE.name), BASE, random_vgg(), staged)
     yield store
     shutil.rmtree(store)
 
@@ -81,7 +81,14 @@ def test_the_default_trains_a_vggs_classifier_and_the_export_answers_as_it_was_m
     measured = model.manifest.training.metrics
     with (store / "catdog" / "split.csv").open(encoding="utf-8") as file:
         held_out = [row for row in csv.DictReader(file) if row["part"] == "validation"]
-    pixels = np.stack([load_pixels(data / row["path"], model.manifest.preprocessing, settings) for row in held_out])
+    pixels = np.concatenate(
+        [
+            Reader.from_settings(settings)
+            .read((data / row["path"]).read_bytes(), BASE.preprocessing.centre_crop())
+            .pixels
+            for row in held_out
+        ]
+    )
     targets = torch.tensor([int(row["class_index"]) for row in held_out])
     logits = model.network.logits(pixels)
     assert nll(logits, targets, model.manifest.temperature) == pytest.approx(measured["nll"], abs=1e-5)

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.training.pixels import map_ahead
+from app.training.ahead import map_ahead
 
 
 def test_results_come_in_order_whichever_is_done_first() -> None:
