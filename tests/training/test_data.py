@@ -42,12 +42,20 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
     assert [one.path for one in listing.refused] == ["train/loose.jpg"]
 
 
+def test_a_training_folder_alone_is_divided_by_the_split(tmp_path: Path) -> None:
+    listing = list_images(touch(tmp_path, "train/cat.0.jpg", "train/dog.0.jpg", "elsewhere/cat.1.jpg"))
+    assert [(one.path, one.part) for one in listing.files] == [("train/cat.0.jpg", None), ("train/dog.0.jpg", None)]
+
+
 def test_a_list_of_files_to_exclude(tmp_path: Path) -> None:
     touch(tmp_path, "a/cat.0.jpg", "a/x.jpg", "b/dog.0.jpg", "b/y.jpg")
     (tmp_path / "list").write_text("a/x.jpg  # no cat in it\n\n# whole line\ny.jpg\n")
     listing = list_images(tmp_path, read_exclusions(tmp_path / "list"))
     assert [one.path for one in listing.files] == ["a/cat.0.jpg", "b/dog.0.jpg"]
     assert {one.path: one.reason for one in listing.refused}["b/y.jpg"] == "on the --exclude list"
+    assert read_exclusions(None) == []
+    with pytest.raises(ModelError, match="no file"):
+        read_exclusions(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("names", [[], ["cat.0.jpg"], ["1.jpg", "2.jpg"]])

@@ -99,19 +99,26 @@ def test_a_lock_keeps_other_runs_out_until_it_is_released(tmp_path: Path) -> Non
 
 
 def test_the_device_is_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
     assert choose_device(Settings(device="cpu")) == CPU
-    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_cuda_each_process_has_its_own_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "0")
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    chosen: list[torch.device] = []
+    monkeypatch.setattr("app.training.distributed.resolve_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    monkeypatch.setenv("LOCAL_RANK", "1")
     try:
-        assert choose_device(Settings(device="cuda")) == torch.device("cuda", 0)
+        assert choose_device(Settings(device="cuda")) == torch.device("cuda", 1)
         assert torch.are_deterministic_algorithms_enabled()
+        assert torch.backends.cudnn.deterministic
     finally:
         torch.use_deterministic_algorithms(mode=False)
+    assert chosen == [torch.device("cuda", 1)]
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"  # the user's own stays
 
 
 def test_a_copy_does_not_follow_what_is_trained() -> None:
