@@ -82,7 +82,7 @@ def write_report(
 
 def _cards(measurement: Measurement) -> str:
     low, high = measurement.held_out.interval
-    cards = [_share(measurement.held_out, f"held-out images (95% interval: {low:.1%} to {high:.1%})")]
+    cards = [_share(measurement.held_out, f"held-out images answered right (95% interval: {low:.1%} to {high:.1%})")]
     cards += [_share(share, PARTS[part]) for part, share in measurement.by_part.items()]
     if measurement.ten_crop:
         cards.append(_share(measurement.ten_crop, "held-out images, with ten crops"))

@@ -24,11 +24,14 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = tmp_path_factory.mktemp("tiny")
     torch.manual_seed(0)
     torch.save(timm.create_model("test_vit", num_classes=1000).state_dict(), store / "net.pth")
+    model = ["--name", BASE, "--architecture", ARCHITECTURE, "--from-file", str(store / "net.pth")]
     subprocess.run(
-        [sys.executable, "scripts/prepare_model.py", "--name", BASE, "--architecture", ARCHITECTURE,
-         "--from-file", str(store / "net.pth"), "--no-measure"],
-        cwd=ROOT, env=clean_environment() | {"VGG_STORE_DIR": str(store)}, check=True, capture_output=True,
-    )  # fmt: skip
+        [sys.executable, "scripts/prepare_model.py", "--no-measure", *model],
+        cwd=ROOT,
+        env=clean_environment() | {"VGG_STORE_DIR": str(store)},
+        check=True,
+        capture_output=True,
+    )
     return store
 
 

@@ -33,9 +33,14 @@ def cut(tensors: dict[str, Tensor], train: Train) -> CutNetwork:
 
 
 @pytest.mark.parametrize(
-    ("train", "first", "count"), [("head", "classifier.6.weight", 2), ("classifier", "classifier.0.weight", 6),
-                                  ("block5", "features.16.weight", 10), ("all", "features.0.weight", 22)],
-)  # fmt: skip
+    ("train", "first", "count"),
+    [
+        ("head", "classifier.6.weight", 2),
+        ("classifier", "classifier.0.weight", 6),
+        ("block5", "features.16.weight", 10),
+        ("all", "features.0.weight", 22),
+    ],
+)
 def test_what_is_frozen_has_no_gradient_and_what_learns_has_one(
     vgg: dict[str, Tensor], train: Train, first: str, count: int
 ) -> None:

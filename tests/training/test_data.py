@@ -17,9 +17,13 @@ def test_kaggles_names_in_any_case_and_format(tmp_path: Path) -> None:
     touch(tmp_path, "cat.0.jpg", "Cat.1.JPG", "dog_2.jpeg", "DOG.3.png", "cat4.webp", "dog-5.bmp")
     listing = list_images(tmp_path)
     assert [(one.path, one.class_name) for one in listing.files] == [
-        ("Cat.1.JPG", "cat"), ("DOG.3.png", "dog"), ("cat.0.jpg", "cat"), ("cat4.webp", "cat"), ("dog-5.bmp", "dog"),
+        ("Cat.1.JPG", "cat"),
+        ("DOG.3.png", "dog"),
+        ("cat.0.jpg", "cat"),
+        ("cat4.webp", "cat"),
+        ("dog-5.bmp", "dog"),
         ("dog_2.jpeg", "dog"),
-    ]  # fmt: skip
+    ]
     assert not listing.refused
 
 

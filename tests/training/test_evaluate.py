@@ -31,9 +31,12 @@ def run(monkeypatch: pytest.MonkeyPatch, store: Path, *arguments: str) -> int:
 
 
 def test_top_1_top_5_and_every_answer(
-    embedded_store: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    embedded_store: Path,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     predictions = tmp_path / "predictions.csv"
     assert run(monkeypatch, embedded_store, "--data", str(folder), "--csv", str(predictions)) == 0
     said = capsys.readouterr().out

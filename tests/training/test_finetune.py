@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -60,9 +61,15 @@ def test_a_folder_becomes_a_model_that_is_right_and_says_how_it_came_to_be(
     said = capsys.readouterr().out
     folder = store / "catdog"
     assert {path.name for path in folder.iterdir()} == {
-        "manifest.json", "weights.safetensors", "receipt.json", "labels.csv", "split.csv", "metrics.csv",
-        "excluded.csv", "report.html",
-    }  # fmt: skip
+        "manifest.json",
+        "weights.safetensors",
+        "receipt.json",
+        "labels.csv",
+        "split.csv",
+        "metrics.csv",
+        "excluded.csv",
+        "report.html",
+    }
     manifest = json.loads((folder / "manifest.json").read_text())
     metrics = manifest["training"]["metrics"]
     assert metrics["top1"] == metrics["top1_ten_crop"] == 1.0
@@ -95,8 +102,13 @@ def test_cached_features_and_images_teach_the_same(store: Path, pictures: Path) 
 def test_served_beside_its_base_and_replaced_while_the_service_runs(store: Path, pictures: Path) -> None:
     cat, dog = (pictures / "cat.3.png").read_bytes(), (pictures / "dog.3.png").read_bytes()
     key = {"X-API-Key": "k"}
-    settings = {"VGG_STORE_DIR": str(store), "VGG_MODEL": BASE, "VGG_API_KEYS": "k", "VGG_DEVICE": "cpu",
-                "VGG_MAX_QUEUE_DELAY_S": "60"}  # fmt: skip
+    settings = {
+        "VGG_STORE_DIR": str(store),
+        "VGG_MODEL": BASE,
+        "VGG_API_KEYS": "k",
+        "VGG_DEVICE": "cpu",
+        "VGG_MAX_QUEUE_DELAY_S": "60",
+    }
     with running_process(settings) as (url, _), httpx.Client(base_url=url, headers=key, timeout=60) as client:
 
         def answer(data: bytes) -> str:
@@ -138,8 +150,10 @@ def test_served_beside_its_base_and_replaced_while_the_service_runs(store: Path,
 
 
 # Everything that a resumed run could get wrong. Batches of 5 of 48 pictures: the last has 3, and uneven shares.
-HARD = ["--augment", "paper", "--dropout", "0.4", "--momentum", "0.9", "--schedule", "cosine", "--batch-size", "5",
-        "--accumulate", "2", "--label-smoothing", "0.1", "--epochs", "2"]  # fmt: skip
+HARD = shlex.split(
+    "--augment paper --dropout 0.4 --momentum 0.9 --schedule cosine --batch-size 5 --accumulate 2"
+    " --label-smoothing 0.1 --epochs 2"
+)
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +184,11 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(
     """In the middle of the first epoch after the first checkpoint, and while a later checkpoint is written."""
     process = subprocess.Popen(
         [sys.executable, *command(pictures, *HARD, "--checkpoint-seconds", "0")],
-        cwd=ROOT, env=environment(store), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment(store),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     kill_when(process, store / ".training" / "catdog" / seen, times)
     assert not (store / "catdog" / "receipt.json").exists()
     assert (store / ".training" / "catdog" / "checkpoint.pt").exists()
@@ -182,11 +199,15 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(
 
 
 def test_two_processes_learn_what_one_does(uninterrupted: Path, store: Path, pictures: Path) -> None:
+    torchrun = shlex.split("-m torch.distributed.run --standalone --nproc-per-node 2")
     result = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         *command(pictures, *HARD)],
-        cwd=ROOT, env=environment(store) | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, *torchrun, *command(pictures, *HARD)],
+        cwd=ROOT,
+        env=environment(store) | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("catdog is in") == 1
     single, double = history(uninterrupted), history(store)

@@ -19,10 +19,22 @@ CPU = torch.device("cpu")
 
 def recipe(**changes: object) -> Recipe:
     values: dict[str, Any] = {
-        "seed": 3, "epochs": 4, "batch_size": 8, "accumulate": 1, "lr": 0.1, "trunk_lr_scale": 0.1, "momentum": 0.9,
-        "weight_decay": 5e-4, "label_smoothing": 0.0, "dropout": 0.3, "schedule": "step", "step_epochs": 2,
-        "gamma": 0.1, "patience": 0, "amp": False,
-    }  # fmt: skip
+        "seed": 3,
+        "epochs": 4,
+        "batch_size": 8,
+        "accumulate": 1,
+        "lr": 0.1,
+        "trunk_lr_scale": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        "label_smoothing": 0.0,
+        "dropout": 0.3,
+        "schedule": "step",
+        "step_epochs": 2,
+        "gamma": 0.1,
+        "patience": 0,
+        "amp": False,
+    }
     return Recipe(**values | changes)
 
 
@@ -62,9 +74,15 @@ def trainer(recipe: Recipe, saved: list[Any] | None = None, validation: Sequence
             saved.append(torch.load(_bytes(state), weights_only=True))
 
     return Trainer(
-        made, recipe, Points(), SAMPLES, Ranks(CPU), validate=validate, save=save,
+        made,
+        recipe,
+        Points(),
+        SAMPLES,
+        Ranks(CPU),
+        validate=validate,
+        save=save,
         save_every_s=0 if saved is not None else 1e9,
-    )  # fmt: skip
+    )
 
 
 def _bytes(state: Any) -> Any:

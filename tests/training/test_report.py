@@ -57,7 +57,7 @@ def test_the_page_needs_no_other_file_and_takes_names_for_text(tmp_path: Path) -
 def test_each_figure_says_what_it_is_of(tmp_path: Path) -> None:
     draw(tmp_path / "1.png", "dog", 1)
     page = write(tmp_path, measurement(["cat", "dog"], {1}, 12))
-    assert "<b>91.67%</b><span>of 12 held-out images (95% interval: 64.6% to 98.5%)</span>" in page
+    assert "<b>91.67%</b><span>of 12 held-out images answered right (95% interval: 64.6% to 98.5%)</span>" in page
     assert "<b>83.33%</b><span>of 6 validation images, which chose the best epoch</span>" in page
     assert "<b>100.00%</b><span>of 6 calibration images, which fitted the temperature</span>" in page
     rows = dict(re.findall(r"<tr><td>(cat|dog)</td>((?:<td style[^>]*>\d+</td>)+)", page))

@@ -44,8 +44,10 @@ def test_the_process_wide_generator_is_left_alone() -> None:
 
 
 def test_folders_that_say_where_a_picture_belongs_are_believed() -> None:
-    held_out = [UsableImage(f"val/{one.path}", one.class_name, "validation", f"v{one.sha256}"[:64], "")
-                for one in pictures(6, 6)]  # fmt: skip
+    held_out = [
+        UsableImage(f"val/{one.path}", one.class_name, "validation", f"v{one.sha256}"[:64], "")
+        for one in pictures(6, 6)
+    ]
     split = make_split(pictures(part="train") + held_out, CLASSES, 620, 0.2)
     assert {one.path.startswith("val/") for one in split.part("validation", "calibration")} == {True}
     assert not any(one.path.startswith("val/") for one in split.part("train"))
