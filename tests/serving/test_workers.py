@@ -61,9 +61,14 @@ async def test_a_cancelled_job_is_not_begun() -> None:
 
 @asynchronous
 async def test_who_leaves_while_its_job_runs_harms_nobody() -> None:
-    workers, gate = Workers(1, "test"), threading.Event()
-    first, second = workers.run(gate.wait), workers.run(pow, 2, 3)
-    await asyncio.sleep(0.01)
+    workers, entered, gate = Workers(1, "test"), threading.Event(), threading.Event()
+
+    def job() -> None:
+        entered.set()
+        gate.wait(10)
+
+    first, second = workers.run(job), workers.run(pow, 2, 3)
+    assert await asyncio.to_thread(entered.wait, 10)
     first.cancel()
     gate.set()
     assert await second == 8

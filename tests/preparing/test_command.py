@@ -1,12 +1,12 @@
-"""The script as users run it, against local servers: real state dicts, the real download, real errors."""
+"""The command as users run it, against local servers: real state dicts, the real download, real errors."""
 
 import hashlib
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ import torch
 
 from app.preparing.command import main
 from tests.file_host import hosting
-from tests.running import ROOT, clean_environment
+from tests.running import ROOT, clean_environment, wait_until
 
 Prepare = Callable[..., "Outcome"]
 
@@ -55,9 +55,8 @@ def prepare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     def run(store: Path, *arguments: str, **changes: str) -> Outcome:
         for name, value in environment(store, **changes).items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", command("--no-measure", *arguments)[1:])
         try:
-            status = main("")
+            status = main("", ["--no-measure", *arguments])
         except SystemExit as end:
             status = int(end.code or 0)
         return Outcome(status, *capsys.readouterr())
@@ -129,7 +128,7 @@ def test_an_interrupted_download_is_resumed_by_the_next_run(prepare: Prepare, st
     data = state_dict.read_bytes()
     models, store = manifest_dir(tmp_path, published(data)), tmp_path / "store"
     with hosting(data) as host:
-        host.break_off_after = [len(data) // 2]
+        host.break_off_after, host.answers = [len(data) // 2], 1
         process = subprocess.Popen(
             command("net", "--no-measure", "--url", host.url),
             cwd=ROOT,
@@ -137,15 +136,13 @@ def test_an_interrupted_download_is_resumed_by_the_next_run(prepare: Prepare, st
             stderr=subprocess.PIPE,
             text=True,
         )
-        deadline = time.monotonic() + 60
-        while not host.requests and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.3)  # in the pause before the second attempt
+        wait_until(lambda: len(host.requests) == 2, 60)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
         assert process.returncode == 130, errors
-        assert errors.rstrip().endswith("Interrupted; the next run resumes.")
+        assert errors.rstrip().endswith("Interrupted; the next run continues from here.")
         assert not (store / "net" / "receipt.json").exists()
+        host.answers = math.inf
         again = prepare(store, "net", "--url", host.url, VGG_MODELS_DIR=str(models))
         assert again.returncode == 0, again.stderr
         assert (host.requests[-1] or "").startswith("bytes=")
@@ -212,6 +209,7 @@ def test_weights_that_are_not_finite_are_refused(prepare: Prepare, state_dict: P
     ("arguments", "words"),
     [
         (["resnet50"], "There is no model 'resnet50'"),
+        (["vgg11", "--weights", "IMAGENET1K_V7"], "does not publish 'torchvision:VGG11_Weights.IMAGENET1K_V7'"),
         (["vgg16", "--from-file", "nowhere.pth"], "There is no file nowhere.pth"),
         (["--name", "x", "--architecture", "resnet50", "--from-file", __file__], "Unknown architecture"),
     ],
