@@ -255,10 +255,15 @@ def test_a_store_that_cannot_be_written(prepare: Prepare, state_dict: Path, tmp_
     assert "cannot be written" in result.stderr
 
 
-def test_the_embedded_default_measures_its_batch_size(tmp_path: Path) -> None:
-    result = subprocess.run(
-        command("efficientnet_lite0"), cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, check=True
-    )
+def test_the_best_batch_size_is_measured_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("app.preparing.batch_size.BATCH_SIZES", {"cpu": (1, 2), "cuda": (1, 2)})
+    monkeypatch.setenv("VGG_STORE_DIR", str(tmp_path))
+    assert main("", ["efficientnet_lite0"]) == 0
     receipt = json.loads((tmp_path / "efficientnet_lite0" / "receipt.json").read_text())
-    assert "Images per second by batch size" in result.stdout
-    assert next(iter(receipt["best_batch_size"].values())) in (1, 2, 4, 8, 16)
+    assert next(iter(receipt["best_batch_size"].values())) in (1, 2)
+    assert "Images per second by batch size" in capsys.readouterr().out
+    assert main("", ["efficientnet_lite0"]) == 0
+    assert "already prepared" in capsys.readouterr().out
+    assert json.loads((tmp_path / "efficientnet_lite0" / "receipt.json").read_text()) == receipt

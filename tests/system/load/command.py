@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from app.errors import ModelError
+from app.model.library import Library
+from app.settings import read_settings
 from tests.system.load.benchmarks.large import measure_large_photographs
 from tests.system.load.benchmarks.network import measure_network
 from tests.system.load.benchmarks.overload import measure_overload
@@ -24,6 +26,10 @@ def main(text: str, arguments: list[str] | None = None) -> int:
     """What the door runs; ``text`` is its help. Returns the exit status."""
     given = parse_arguments(text, arguments)
     try:
+        if "model" in given:
+            library = Library.from_settings(read_settings())
+            library.manifest(given.model)
+            library.require_prepared(given.model)
         jpegs = read_jpegs(given.images)
         kilobytes = sum(map(len, jpegs)) / len(jpegs) / 1000
         print(f"{len(jpegs)} photographs, {kilobytes:.0f} kB on average, {os.cpu_count()} cores")

@@ -13,8 +13,7 @@ from tests.system.load.servers import MEASURE_ALL, RunningServer, start_simulate
 from tests.system.load.simulated import FIXED_MS, PER_IMAGE_MS, SimulatedNetwork
 from tests.system.load.uploads import Upload, plain_loop, with_answers
 
-PLAIN_LOOP_S = 3
-WARM_UP_S = 2
+PLAIN_LOOP_S, WARM_UP_S = 3.0, 2.0  # at most
 
 
 @dataclass
@@ -55,9 +54,9 @@ def measure_service(
     plain: list[float] = []
     with tqdm(total=rounds * len(cases), unit="measurement") as progress:
         for name in (name for _ in range(rounds) for name in names):
-            plain.append(plain_loop([upload.jpeg for upload in uploads], PLAIN_LOOP_S))
+            plain.append(plain_loop([upload.jpeg for upload in uploads], min(PLAIN_LOOP_S, seconds)))
             with start_simulated(name, FIXED_MS, PER_IMAGE_MS, VGG_MAX_BATCH_SIZE="16", **MEASURE_ALL) as server:
-                asyncio.run(closed_loop(server.port, uploads, 16, WARM_UP_S))
+                asyncio.run(closed_loop(server.port, uploads, 16, min(WARM_UP_S, seconds)))
                 for case in (case for case in cases if case.server == name):
                     case.measure(server, uploads, seconds)
                     progress.update()
