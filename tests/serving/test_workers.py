@@ -1,7 +1,6 @@
 import asyncio
 import functools
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -78,9 +77,13 @@ async def test_who_leaves_while_its_job_runs_harms_nobody() -> None:
 @asynchronous
 async def test_closing_finishes_what_is_queued_and_ends_the_threads() -> None:
     workers = Workers(2, "closing")
-    jobs = [workers.run(time.sleep, 0.01) for _ in range(6)]
+    gate = threading.Event()
+    jobs = [workers.run(gate.wait, 10) for _ in range(6)]
     workers.close()
-    await asyncio.gather(*jobs)
-    for thread in (thread for thread in threading.enumerate() if thread.name.startswith("closing")):
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("closing")]
+    assert len(threads) == 2
+    gate.set()
+    assert await asyncio.gather(*jobs) == [True] * 6
+    for thread in threads:
         thread.join(5)
         assert not thread.is_alive()
