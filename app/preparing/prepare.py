@@ -53,16 +53,7 @@ def prepare(
         check, digest = _verify(source, manifest.weights, is_ours, say)
         say(f"Converting to {store.weights} …")
         _convert(source, manifest, len(labels), store)
-        receipt = Receipt(
-            source=manifest.weights.source,
-            source_sha256=digest,
-            source_size_bytes=source.stat().st_size,
-            source_check=check,
-            weights_sha256=sha256_of(store.weights),
-            weights_size_bytes=store.weights.stat().st_size,
-            prepared_at=datetime.now(UTC),
-            torch_version=torch.__version__,
-        )
+        receipt = _receipt(source, manifest, check, digest, store)
         if is_new:
             write_atomically(store.manifest, manifest)
         write_atomically(store.receipt, receipt)
@@ -125,6 +116,19 @@ def _convert(source: Path, manifest: Manifest, classes: int, store: ModelStore) 
     tensors = fit(read_state_dict(source), manifest.architecture, classes, by_position=by_position)
     store.receipt.unlink(missing_ok=True)
     write_safetensors(tensors, store.weights)
+
+
+def _receipt(source: Path, manifest: Manifest, check: SourceCheck, digest: str, store: ModelStore) -> Receipt:
+    return Receipt(
+        source=manifest.weights.source,
+        source_sha256=digest,
+        source_size_bytes=source.stat().st_size,
+        source_check=check,
+        weights_sha256=sha256_of(store.weights),
+        weights_size_bytes=store.weights.stat().st_size,
+        prepared_at=datetime.now(UTC),
+        torch_version=torch.__version__,
+    )
 
 
 @contextmanager

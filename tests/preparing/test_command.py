@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -168,16 +167,6 @@ def test_anybodys_own_weights_become_a_model(prepare: Prepare, state_dict: Path,
     assert manifest["preprocessing"]["crop"] == 160  # what timm says of this architecture
 
 
-def test_a_class_count_that_differs_from_the_labels_is_refused(
-    prepare: Prepare, state_dict: Path, tmp_path: Path
-) -> None:
-    labels = ROOT / "models" / "labels" / "catdog.csv"
-    arguments = ["--name", "mine", "--architecture", ARCHITECTURE, "--from-file", str(state_dict)]
-    result = prepare(tmp_path, *arguments, "--labels", str(labels))
-    assert result.returncode == 1
-    assert "answer for 1000 classes, the label file has 2" in result.stderr
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -192,17 +181,6 @@ def test_the_features_weights_are_refused_with_the_reason(
     result = prepare(tmp_path, *arguments)
     assert result.returncode == 1
     assert "has no classifier" in result.stderr
-
-
-def test_weights_that_are_not_finite_are_refused(prepare: Prepare, state_dict: Path, tmp_path: Path) -> None:
-    tensors = torch.load(state_dict, weights_only=True)
-    tensors["head.bias"][3] = torch.nan
-    torch.save(tensors, tmp_path / "nan.pth")
-    result = prepare(
-        tmp_path, "--name", "mine", "--architecture", ARCHITECTURE, "--from-file", str(tmp_path / "nan.pth")
-    )
-    assert result.returncode == 1
-    assert "head.bias holds values that are not finite" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -234,25 +212,6 @@ def test_a_wrong_command_line_is_explained(prepare: Prepare, tmp_path: Path, arg
     result = prepare(tmp_path, *arguments)
     assert result.returncode == 2
     assert "usage:" in result.stderr
-
-
-def test_two_preparations_at_once_do_not_meet(prepare: Prepare, state_dict: Path, tmp_path: Path) -> None:
-    from filelock import FileLock
-
-    store = tmp_path / "store"
-    (store / "mine").mkdir(parents=True)
-    with FileLock(store / "mine" / ".lock"):
-        result = prepare(store, "--name", "mine", "--architecture", ARCHITECTURE, "--from-file", str(state_dict))
-    assert result.returncode == 1
-    assert "Another process is preparing 'mine'" in result.stderr
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_store_that_cannot_be_written(prepare: Prepare, state_dict: Path, tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    result = prepare(tmp_path, "--name", "mine", "--architecture", ARCHITECTURE, "--from-file", str(state_dict))
-    assert result.returncode == 1
-    assert "cannot be written" in result.stderr
 
 
 def test_the_best_batch_size_is_measured_once(

@@ -1,10 +1,12 @@
 """From a file to weights that may be loaded; what the command adds is in test_command.py."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from app.errors import ModelError, WeightsInvalid, WeightsUnavailable
 from app.model.library import Library
@@ -76,6 +78,36 @@ def test_a_failure_leaves_what_was_prepared_before(source: Path, library: Librar
     with pytest.raises(ModelError, match=r"head\.bias"):
         prepare(mine(source), library, from_file=tmp_path / "broken.pth")
     assert library.store("mine").check_weights() == before
+
+
+def test_weights_that_are_not_finite_are_refused(source: Path, library: Library, tmp_path: Path) -> None:
+    tensors = torch.load(source, weights_only=True)
+    tensors["head.bias"][3] = torch.nan
+    torch.save(tensors, tmp_path / "nan.pth")
+    with pytest.raises(ModelError, match=r"head\.bias holds values that are not finite"):
+        prepare(mine(source), library, from_file=tmp_path / "nan.pth")
+    assert not library.store("mine").is_prepared()
+
+
+def test_a_class_count_that_differs_from_the_labels_is_refused(source: Path, library: Library) -> None:
+    manifest = own_manifest("mine", ARCHITECTURE, source, "labels/catdog.csv")
+    with pytest.raises(ModelError, match="answer for 1000 classes, the label file has 2"):
+        prepare(manifest, library, from_file=source)
+
+
+def test_two_preparations_at_once_do_not_meet(source: Path, library: Library) -> None:
+    store = library.store("mine")
+    store.folder.mkdir()
+    with FileLock(store.lock), pytest.raises(ModelError, match="Another process is preparing 'mine'"):
+        prepare(mine(source), library, from_file=source)
+    prepare(mine(source), library, from_file=source)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_store_that_cannot_be_written(source: Path, library: Library) -> None:
+    library.store_dir.chmod(0o500)
+    with pytest.raises(ModelError, match="cannot be written"):
+        prepare(mine(source), library, from_file=source)
 
 
 def test_what_a_killed_run_left_is_cleared_away(source: Path, library: Library) -> None:

@@ -57,8 +57,8 @@ def _measure(given: argparse.Namespace, jpegs: list[bytes]) -> None:
 def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     images = argparse.ArgumentParser(add_help=False)
-    images.add_argument("--images", type=Path, metavar="DIR",
-                        help="a folder of JPEGs (default: parts of the photographs in scikit-image)")  # fmt: skip
+    jpegs = "a folder of JPEGs (default: parts of the photographs in scikit-image)"
+    images.add_argument("--images", type=Path, metavar="DIR", help=jpegs)
     benchmarks = parser.add_subparsers(dest="benchmark", required=True)
 
     network = benchmarks.add_parser("network", parents=[images], help="the service beside the bare network's loop")
