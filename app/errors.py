@@ -69,7 +69,7 @@ class TooManyPixels(ServiceError):
 
 
 class UnsupportedMediaType(ServiceError):
-    status, code, title = 415, "unsupported_media_type", "Not a supported image format"
+    status, code, title = 415, "unsupported_media_type", "Unsupported image format"
 
 
 class UndecodableImage(ServiceError):
