@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "app.server": {"app.errors", "app.settings", "app.serving", "app.http"},
     "app.main": {"app.errors", "app.settings", "app.image", "app.model", "app.serving", "app.http", "app.server"},
     "app.__main__": {"app.settings", "app.logs", "app.main", "app.server.run"},
+    "app.openapi": {"app.settings", "app.main", "app.model"},
     "app.preparing": {"app.errors", "app.settings", "app.image", "app.model"},
     "app.training": {"app.errors", "app.settings", "app.image", "app.model"},
     "scripts": {"app", "tests.system"},

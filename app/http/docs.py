@@ -45,9 +45,9 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schema = get_openapi(
             title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
         )
-        for route in app.routes:
+        for route in reversed(app.routes):
             if isinstance(route, DocumentedRoute):
-                _add(route, schema)
+                _put_first(route, schema)
         _add_schemas(schema, {"Problem": TypeAdapter(Problem).json_schema(ref_template=REFERENCE)})
         schema["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] = CODES
         _drop_validation_errors(schema)
@@ -57,8 +57,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-def _add(route: DocumentedRoute, schema: dict[str, Any]) -> None:
-    """What FastAPI does not know of."""
+def _put_first(route: DocumentedRoute, schema: dict[str, Any]) -> None:
+    """FastAPI does not know of these, and they are what people come for."""
     operation, definitions = route.describe()
     schema["paths"] = {route.path: {"post": operation}} | schema["paths"]
     _add_schemas(schema, definitions)

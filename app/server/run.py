@@ -11,6 +11,7 @@ from typing import NoReturn
 import uvicorn
 from fastapi import FastAPI
 
+from app.errors import Draining, InternalError, ServiceError
 from app.http.service import Service
 from app.server.leave import CLOSING_S, Departure
 from app.server.protocol import CarefulProtocol
@@ -59,7 +60,7 @@ class Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Until one of these ends; uvicorn's own loop keeps the ``Date`` header and never does."""
-        ends = [super().main_loop(), self._departure.leave(), self._departure.at_once.wait(), self._fail()]
+        ends = [super().main_loop(), self._departure.leave(), self._abort(), self._fail()]
         tasks = [asyncio.create_task(end) for end in ends]
         done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in others:
@@ -77,7 +78,15 @@ class Server(uvicorn.Server):
             else:
                 await asyncio.sleep(WATCH_S)
         logger.critical("Stopping: %s.", lifecycle.reason)
-        pipeline.abandon()
+        await self._give_up(InternalError("The service has failed and is stopping."))
+
+    async def _abort(self) -> None:
+        """Return when somebody at the keyboard does not want to wait any more."""
+        await self._departure.at_once.wait()
+        await self._give_up(Draining("The service was told to stop at once."))
+
+    async def _give_up(self, error: ServiceError) -> None:
+        self._service.pipeline.abandon(error)
         await asyncio.sleep(ANSWERING_S)
 
 

@@ -102,9 +102,9 @@ class Pipeline:
             logger.exception("The network failed on an image.")
             raise InternalError("The network failed on this image.") from error
 
-    def abandon(self) -> None:
-        """Answer everybody now, with an error: the network does not come back."""
-        self._batcher.abandon()
+    def abandon(self, error: ServiceError) -> None:
+        """Answer everybody now, with an error: the network is not waited for."""
+        self._batcher.abandon(error)
 
     async def close(self) -> None:
         """Finish what is queued, then stop the threads."""
