@@ -41,6 +41,14 @@ def test_every_setting_that_is_mentioned_exists() -> None:
             assert name.removeprefix("VGG_").lower() in Settings.model_fields, f"{document}: {name}"
 
 
+def test_the_limits_of_the_api_are_the_settings_defaults() -> None:
+    limits = " ".join(limit for _, limit, _ in API.rows("limit on") if "VGG_" in limit)
+    stated = re.findall(r"`VGG_(\w+)` \(([\d,]+)", limits)
+    assert len(stated) > 5
+    for name, value in stated:
+        assert int(value.replace(",", "")) == Settings.model_fields[name.lower()].default, name
+
+
 def test_every_code_of_the_contract_stands_in_the_table_with_its_status() -> None:
     documented = {(int(status), code) for status, codes, _ in API.rows("status") for code in codes_in(codes)}
     classes = [value for value in vars(errors).values() if isinstance(value, type)]
