@@ -25,7 +25,7 @@ class ServiceError(Exception):
 
 
 class InternalError(ServiceError):
-    """A defect of ours; the log has the traceback under the same request id."""
+    """A defect of the service; the log has the traceback under the same request id."""
 
 
 class MissingFile(ServiceError):

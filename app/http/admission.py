@@ -65,7 +65,7 @@ class Admission:
         self._check_bytes(upload_bytes)
         if key is not None and self._per_key[key] == self._max_requests_per_key:
             raise TooManyRequests(
-                f"This key has {self._max_requests_per_key} requests in flight already.", {"Retry-After": "1"}
+                f"This key already has {self._max_requests_per_key} requests in flight.", {"Retry-After": "1"}
             )
         with self.room_for(1):
             place = Place()
@@ -103,7 +103,7 @@ class Admission:
 
     def _check_bytes(self, upload_bytes: int) -> None:
         if self.buffered_bytes + upload_bytes > self._max_buffer_bytes:
-            raise QueueFull("The uploads in flight fill the buffer.", self._come_back(self._expected_delay_s()))
+            raise QueueFull("The uploads in flight fill the upload buffer.", self._come_back(self._expected_delay_s()))
 
     def _check_delay(self) -> None:
         delay_s = self._expected_delay_s()

@@ -42,7 +42,7 @@ def prepare(
     Nothing half-written is ever left under a name that the service would load: weights are renamed into place when
     whole, and count only with the receipt, which is written last.
 
-    Raises ``WeightsUnavailable`` when they cannot be had, ``WeightsInvalid`` when they must not be used and
+    Raises ``WeightsUnavailable`` when they cannot be obtained, ``WeightsInvalid`` when they must not be used and
     ``ModelError`` for the rest (disk, lock, labels, architecture).
     """
     store = library.store(manifest.name)
@@ -64,7 +64,7 @@ def prepare(
 
 
 def note_unavailable(store: ModelStore, error: WeightsUnavailable) -> None:
-    """Remember that the weights could not be had, so that later starts need not try again."""
+    """Remember that the weights could not be obtained, so that later starts need not try again."""
     note = Unavailable(reason=str(error), tried_at=datetime.now(UTC))
     write_atomically(store.unavailable, note)
 

@@ -23,7 +23,7 @@ from app.serving.workers import Workers
 
 logger = logging.getLogger(__name__)
 
-STOPPING = InternalError("The service made a mistake and is stopping.")
+STOPPING = InternalError("The service has failed and is stopping.")
 SMOOTHING = 0.2  # weight of the newest batch in the average time of its size
 
 

@@ -57,7 +57,7 @@ class Isolation(Generic[Key, Item, Result]):
 
     def _shrink(self, size: int) -> None:
         self._ceiling, self._ceiling_until = size, time.perf_counter() + SHRUNK_S
-        logger.warning("The device's memory is full; batches of at most %d for %g s.", size, SHRUNK_S)
+        logger.warning("The device's memory is full; limiting batches to %d for %g s.", size, SHRUNK_S)
         self._shrunk(size)
 
     def _run_whole(self, key: Key, items: list[Item]) -> list[Result | Exception]:

@@ -79,6 +79,6 @@ def test_a_note_that_weights_could_not_be_had(tmp_path: Path) -> None:
 
 def test_an_operator_is_told_what_to_do(tmp_path: Path) -> None:
     text = ModelStore(tmp_path, "net").explain_unavailable("no network.")
-    assert "'net' are not there: no network." in text
+    assert "'net' are missing: no network." in text
     assert "scripts/prepare_model.py net --from-file PATH" in text
     assert str(tmp_path / "net") in text

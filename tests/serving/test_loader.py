@@ -70,7 +70,7 @@ def test_a_defect_while_loading_is_a_failure_and_not_silence(caplog: pytest.LogC
     case = Case(defect, "a")
     asyncio.run(case.run())
     assert case.lifecycle.state is State.FAILED
-    assert "A defect of ours while loading." in caplog.text
+    assert "Unexpected error while loading." in caplog.text
 
 
 def test_a_model_that_cannot_be_loaded_later_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -72,7 +72,7 @@ def test_precision_compares_answers_as_callers_see_them() -> None:
     ("arguments", "said"),
     [
         (["network", "--model", "nothing"], "There is no model 'nothing'"),
-        (["large", "--model", "vgg16"], "The weights of 'vgg16' are not there"),
+        (["large", "--model", "vgg16"], "The weights of 'vgg16' are missing"),
         (["service", "--images", "/nowhere"], "There is no folder /nowhere"),
         (["service", "--images", "/dev"], "There are no JPEGs in /dev"),
     ],
