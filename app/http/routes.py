@@ -181,7 +181,7 @@ async def load_model(name: str, service: TheService, key: GivenKey) -> schemas.M
 
 
 @probes.head("/livez", include_in_schema=False)
-@probes.get("/livez", summary="Is the process up?")
+@probes.get("/livez", summary="Is it up?")
 async def livez() -> schemas.Live:
     """Always 200 while the process runs."""
     return {"status": "live"}

@@ -43,9 +43,7 @@ class Loader:
             raise ModelNotFound("No model of that name has been prepared.") from error
         except ModelError as error:
             logger.error("Cannot load %s: %s", name, error)  # noqa: TRY400 - its message is for the operator, complete
-            raise NotReady(
-                "The model cannot be loaded; the log says why. The models served before are still served."
-            ) from error
+            raise NotReady("The model cannot be loaded; the log says why. What was served still is.") from error
         if name == self._selection.default and self._selection.fallback_for is not None:
             model = replace(model, fallback=True)
         self._registry.add(model)
