@@ -33,7 +33,7 @@ from app.settings import Settings
 logger = logging.getLogger(__name__)
 
 DESCRIPTION = """
-Send a photograph to `POST /predict`, get the most probable ImageNet classes with their names in English and Chinese.
+Send a photograph to `POST /predict` and get its most probable ImageNet classes back, named in English and Chinese.
 
 Every error is `application/problem+json` with a stable `code`; every response carries `X-Request-ID` and
 `Server-Timing`. On 429 wait for `Retry-After` seconds.

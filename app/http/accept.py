@@ -40,7 +40,9 @@ class PredictQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str | None = Field(None, description="A served model; default: the service's default model.")
-    top_k: int | None = Field(None, ge=1, description="How many classes; default: 5, or all if there are fewer.")
+    top_k: int | None = Field(
+        None, ge=1, description="How many classes to return; default: 5, or all of them if the model has fewer."
+    )
 
 
 class Accepted(NamedTuple):

@@ -105,7 +105,7 @@ class Admission:
 
     def _check_bytes(self, upload_bytes: int) -> None:
         if self.buffered_bytes + upload_bytes > self._max_buffer_bytes:
-            raise QueueFull("The uploads in flight fill the buffer.", self._come_back(self._expected_delay_s()))
+            raise QueueFull("The uploads in flight fill the upload buffer.", self._come_back(self._expected_delay_s()))
 
     def _check_delay(self) -> None:
         delay_s = self._expected_delay_s()

@@ -30,7 +30,7 @@ async def deadline(seconds: float) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         if timeout.expired():
-            raise DeadlineExceeded(f"There was no answer within {seconds:g} s.") from error
+            raise DeadlineExceeded(f"The request was not answered within {seconds:g} s.") from error
         raise
 
 

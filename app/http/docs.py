@@ -21,8 +21,11 @@ from app.http.upload import FIELD
 ERRORS: list[type[ServiceError]] = [ServiceError, *ServiceError.__subclasses__()]
 CODES = sorted({error.code for error in ERRORS})
 HEADERS = {
-    "X-Request-ID": {"description": "The request's id; a caller's own comes back.", "schema": {"type": "string"}},
-    "Server-Timing": {"description": "Milliseconds by stage.", "schema": {"type": "string"}},
+    "X-Request-ID": {
+        "description": "The request's id; the caller's own, if one was sent.",
+        "schema": {"type": "string"},
+    },
+    "Server-Timing": {"description": "Milliseconds per stage.", "schema": {"type": "string"}},
 }
 
 

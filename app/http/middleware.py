@@ -93,10 +93,10 @@ class RequestMiddleware:
             note(scope, replace(outcome_of(scope), code="client_disconnected"))
             self._metrics.cancelled.labels("disconnect").inc()
         except Exception:
-            logger.exception("A defect of ours.", extra={"request_id": context.request_id})
+            logger.exception("Unhandled exception.", extra={"request_id": context.request_id})
             if status:
                 raise
-            error = InternalError("The service made a mistake; the request id finds it in the log.")
+            error = InternalError("An internal error occurred; the log has it under this request id.")
             await problem_response(error, scope)(scope, body.receive, send_answer)
         finally:
             self._conclude(scope, status, body.received_bytes)

@@ -84,7 +84,7 @@ def _translate(error: HTTPException) -> ServiceError:
     if error.status_code == HTTPStatus.NOT_FOUND:
         return NotFound("There is nothing at this path; the API is described at /docs.")
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return MethodNotAllowed("This path does not answer to that method.", error.headers)
+        return MethodNotAllowed("This path does not support that method.", error.headers)
     if error.status_code == HTTPStatus.BAD_REQUEST:
-        return MalformedRequest("The request cannot be read.")
-    return InternalError("The service made a mistake.")
+        return MalformedRequest("The request is malformed.")
+    return InternalError("An internal error occurred.")

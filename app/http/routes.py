@@ -76,9 +76,9 @@ GivenKey = Annotated[str | None, Depends(given_key)]
 async def predict(request: Request) -> Response:
     """The most probable classes of an uploaded image, in English and Chinese.
 
-    JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are understood, decided by content. Of anything animated the first
-    frame counts. The classifier always answers with one of its classes: a low probability is its way to say that it
-    does not know.
+    JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are understood, whatever the declared type. Of an animation the first
+    frame is used. The classifier always answers with one of its classes: a low probability is its way of saying that
+    it does not know.
     """
     service, context = service_of(request), context_of(request.scope)
     async with accepted(request, service.one_file) as (model, top_k, (data,)):
@@ -91,8 +91,8 @@ async def predict(request: Request) -> Response:
 async def predict_batch(request: Request) -> Response:
     """As `POST /predict`, for several files in one request: one result or one problem per file, in order.
 
-    A file that cannot be answered harms none of the others; the request fails as a whole only for what concerns all of
-    it. Every image counts as one towards the service's limits.
+    A file that cannot be answered does not affect the others; the request fails as a whole only for what concerns all
+    of it. Every image counts as one towards the service's limits.
     """
     service, context = service_of(request), context_of(request.scope)
     answered: list[Prediction] = []
@@ -144,7 +144,7 @@ predictions = [
 ]
 
 
-@api.get("/models", summary="What is served", tags=["models"], responses=document(errors.Unauthorized))
+@api.get("/models", summary="List the served models", tags=["models"], responses=document(errors.Unauthorized))
 async def list_models(service: TheService, key: GivenKey) -> schemas.ModelList:
     """Every served model, and which one answers when a request names none."""
     service.keys.check(key)
@@ -173,7 +173,7 @@ async def show_model(name: str, service: TheService, key: GivenKey) -> schemas.M
     ),
 )
 async def load_model(name: str, service: TheService, key: GivenKey) -> schemas.ModelInfo:
-    """Serve a model that was prepared while the service runs. It takes an admin key.
+    """Serve a model that was prepared while the service runs. Needs an admin key.
 
     The model of that name which is being served answers until the new one is verified and warm; one that cannot be
     loaded changes nothing. One model is loaded at a time: who asks for the same one waits for it together, who asks for
@@ -185,14 +185,16 @@ async def load_model(name: str, service: TheService, key: GivenKey) -> schemas.M
 
 
 @probes.head("/livez", include_in_schema=False)
-@probes.get("/livez", summary="Is the process up?")
+@probes.get("/livez", summary="Is it up?")
 async def livez() -> schemas.Live:
     """Always 200 while the process runs."""
     return {"status": "live"}
 
 
 @probes.head("/readyz", include_in_schema=False)
-@probes.get("/readyz", summary="May traffic be sent here?", responses=document(errors.NotReady, errors.Draining))
+@probes.get(
+    "/readyz", summary="Is the service ready for traffic?", responses=document(errors.NotReady, errors.Draining)
+)
 async def readyz(service: TheService) -> schemas.Ready:
     """200 from the first warm forward pass until the service is told to stop."""
     service.lifecycle.check_ready()

@@ -19,7 +19,7 @@ BatchSize = Annotated[int, Field(description="How many images shared the forward
 Fallback = Annotated[
     bool,
     Field(
-        description="True when the service put its embedded default in the place of the model it was asked to serve.",
+        description="True if the service serves its fallback instead of the model it was configured to serve.",
         examples=[False],
     ),
 ]
@@ -46,7 +46,7 @@ class Candidate(TypedDict):
 
 
 class ImageInfo(TypedDict):
-    """The uploaded image as it was understood; sizes in pixels, after EXIF rotation."""
+    """The uploaded image; sizes in pixels, after EXIF rotation."""
 
     width: Annotated[int, Field(examples=[640])]
     height: Annotated[int, Field(examples=[480])]
@@ -108,18 +108,18 @@ class WeightsInfo(TypedDict):
 
     source: Annotated[str, Field(examples=["torchvision:VGG16_Weights.IMAGENET1K_V1"])]
     license: Annotated[str | None, Field(examples=["BSD-3-Clause"])]
-    sha256: Annotated[str, Field(description="Of the loaded file, checked at start.", examples=["b1f0…"])]
+    sha256: Annotated[str, Field(description="SHA-256 of the loaded file, verified on loading.", examples=["b1f0…"])]
 
 
 class ModelInfo(ModelRef):
     """A served model."""
 
-    classes: Annotated[int, Field(description="How many classes it tells apart.", examples=[1000])]
+    classes: Annotated[int, Field(description="Number of classes.", examples=[1000])]
     preprocessing: Preprocessing
     weights: WeightsInfo
     base: Annotated[
         Base | None,
-        Field(description="What a fine-tuned model was made from, and shares its other tensors with."),
+        Field(description="The model this one was fine-tuned from; otherwise null."),
     ]
     device: Annotated[str, Field(examples=["cuda:0"])]
     precision: Annotated[str, Field(examples=["fp16"])]

@@ -64,7 +64,7 @@ async def read_uploads(headers: Mapping[str, str], receive: Receive, limits: Upl
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     is_form = content_type == "multipart/form-data"
     if not is_form and content_type != "application/octet-stream" and not content_type.startswith("image/"):
-        raise UnsupportedMediaType(f"The request's content type is not one that carries an image. {HOW_TO_SEND}")
+        raise UnsupportedMediaType(f"This content type cannot carry an image. {HOW_TO_SEND}")
     try:
         async with asyncio.timeout(limits.timeout_s) as timeout:
             if is_form:
@@ -76,7 +76,7 @@ async def read_uploads(headers: Mapping[str, str], receive: Receive, limits: Upl
             raise UploadTimeout(f"The body did not arrive within {limits.timeout_s:g} s.") from error
         raise
     if not files:
-        raise MissingFile(f"There is no file in a field named {FIELD!r}. {HOW_TO_SEND}")
+        raise MissingFile(f"The form has no file in a field named {FIELD!r}. {HOW_TO_SEND}")
     return files
 
 

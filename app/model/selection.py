@@ -41,11 +41,11 @@ def select_models(settings: Settings) -> Selection:
 
 
 def _fall_back(library: Library, settings: Settings) -> str:
-    """The fallback's name, said aloud; without one, the error that the missing model deserves."""
+    """The fallback's name, logged; without one, the error that the missing model deserves."""
     try:
         library.require_prepared(settings.model)
     except ModelError as error:
         if not settings.fallback_model:
             raise
-        logger.warning("Serving %s in the place of %s. %s", settings.fallback_model, settings.model, error)
+        logger.warning("Serving %s instead of %s. %s", settings.fallback_model, settings.model, error)
     return settings.fallback_model

@@ -28,7 +28,7 @@ class Receipt(BaseModel):
 
 
 class Unavailable(BaseModel):
-    """A note that the weights could not be had, so that the next start does not wait for the network again."""
+    """A note that the weights could not be obtained, so that the next start does not wait for the network again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -81,10 +81,10 @@ class ModelStore:
         return receipt
 
     def explain_unavailable(self, reason: str) -> str:
-        """The paragraph for an operator when the weights are not there: what happened, and what to do."""
+        """The paragraph for an operator when the weights are missing: what happened, and what to do."""
         name = self.folder.name
         return (
-            f"The weights of {name!r} are not there: {reason}\n"
+            f"The weights of {name!r} are missing: {reason}\n"
             f"To supply the file yourself, fetch it on a machine with a network and run\n"
             f"    scripts/prepare_model.py {name} --from-file PATH\n"
             f"To try the download again, run scripts/prepare_model.py {name} or scripts/serve --retry. "

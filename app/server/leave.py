@@ -55,7 +55,7 @@ class Departure:
         """Unready, but serving on while load balancers notice."""
         seconds = self._service.settings.drain_delay_s
         if seconds and not self._hurried.is_set():
-            logger.info("Told to stop: unready now, refusing new requests in %g s.", seconds)
+            logger.info("Stopping: not ready from now on, refusing new requests in %g s.", seconds)
             self._service.lifecycle.become(State.LEAVING, "told to stop")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurried.wait(), seconds)
@@ -80,7 +80,7 @@ class Departure:
         try:
             ignore_newcomers(self._listener)
         except OSError as error:
-            logger.warning("The system takes no filter (%s): a connection made at the last moment is reset.", error)
+            logger.warning("Cannot filter new connections (%s): one made at the last moment may be reset.", error)
         await asyncio.sleep(HANDSHAKE_S)
         await self._accept_backlog()
         for server in self._server.servers:

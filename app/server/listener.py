@@ -40,5 +40,5 @@ def ignore_newcomers(listener: socket.socket) -> None:
 
 
 def explain(host: str, port: int, error: OSError) -> str:
-    """One line for an operator whose address cannot be had."""
+    """One line for an operator whose address cannot be obtained."""
     return f"Cannot listen on {host}:{port} ({error.strerror}). Choose another port with VGG_PORT or --port."

@@ -69,7 +69,7 @@ class GpuCollector(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         labels = ["gpu", "name"]
-        used = GaugeMetricFamily("gpu_memory_used_bytes", "Memory in use on the device, by anybody.", labels=labels)
+        used = GaugeMetricFamily("gpu_memory_used_bytes", "Device memory used by all processes.", labels=labels)
         total = GaugeMetricFamily("gpu_memory_total_bytes", "Memory of the device.", labels=labels)
         busy = GaugeMetricFamily("gpu_utilization_ratio", "Share of time in which a kernel was running.", labels=labels)
         for gpu in self._read():

@@ -29,7 +29,7 @@ class Lifecycle:
         if self.state is State.DRAINING:
             raise Draining("The service is shutting down; send the request to another instance.")
         if self.state in (State.LOADING, State.FAILED):
-            raise NotReady(f"The service cannot answer yet or any more ({self.state}): {self.reason}.")
+            raise NotReady(f"The service is not ready ({self.state}): {self.reason}.")
 
     def check_ready(self) -> None:
         """Raise unless a load balancer should send new traffic here."""

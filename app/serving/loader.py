@@ -69,10 +69,10 @@ class Loader:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._load, name)
         except UnknownModel as error:
-            raise ModelNotFound("There is no model of that name to load.") from error
+            raise ModelNotFound("No model of that name has been prepared.") from error
         except ModelError as error:
             logger.error("Cannot load %s: %s", name, error)  # noqa: TRY400 - its message is for the operator, complete
-            raise NotReady("The model cannot be loaded; the log says why. What was served before still is.") from error
+            raise NotReady("The model cannot be loaded; the log says why. What was served still is.") from error
 
     async def close(self) -> None:
         """Stop loading. A model that is being read this moment is not waited for."""
@@ -90,7 +90,7 @@ class Loader:
         except ServiceError:
             self._lifecycle.become(State.FAILED, "a model could not be loaded")
         except Exception:
-            logger.exception("A defect of ours while loading.")
+            logger.exception("Unexpected error while loading.")
             self._lifecycle.become(State.FAILED, "a model could not be loaded")
         else:
             # What is alive now stays: a collection need not look at all of torch again (0.2 s in which nobody is

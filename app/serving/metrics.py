@@ -26,7 +26,7 @@ class Metrics:
         for code in ("ok", "queue_full", "deadline_exceeded", "internal"):
             self.requests.labels("/predict", code)  # from zero on: a rate does not see the step from nothing to one
         self.cancelled = Counter(
-            "requests_cancelled", "Requests whose work was dropped unfinished.", ("reason",), registry=registry
+            "requests_cancelled", "Requests abandoned before they were answered.", ("reason",), registry=registry
         )
         self.request = histogram("request_duration_seconds", "From a request's headers to its answer.")
         self.stages = {
@@ -45,9 +45,7 @@ class Metrics:
         self.shrunk = Counter(
             "batch_shrinks", "Batches halved because the device's memory was full.", registry=registry
         )
-        self.age = Gauge(
-            "queue_oldest_age_seconds", "How long the longest waiting image has waited.", registry=registry
-        )
+        self.age = Gauge("queue_oldest_age_seconds", "Age of the oldest waiting image.", registry=registry)
         self.depth = Gauge("queue_depth", "Images waiting for a batch.", registry=registry)
         self.in_flight = Gauge("requests_in_flight", "Requests between headers and answer.", registry=registry)
         self.buffered = Gauge("upload_buffer_bytes", "Bytes reserved for uploads in flight.", registry=registry)
@@ -59,7 +57,7 @@ class Metrics:
             "connections_closed", "Connections closed because there were too many: idle ones, or newcomers refused.",
             ("reason",), registry=registry,
         )  # fmt: skip
-        self.ready = Gauge("ready", "1 when new traffic may come.", registry=registry)
+        self.ready = Gauge("ready", "1 when the service is ready for traffic.", registry=registry)
 
     def watch(
         self,
@@ -85,7 +83,7 @@ class Metrics:
         self.released.labels(reason).inc()
         self.batch.observe(size)
 
-    def batch_shrunk(self, size: int) -> None:  # noqa: ARG002 - the log has the size
+    def batch_shrunk(self, _size: int, /) -> None:
         self.shrunk.inc()
 
     def exposition(self) -> bytes:

@@ -40,7 +40,7 @@ def test_the_fallback_takes_the_place_of_the_default_and_says_so(
         selection = select_models(configured(tmp_path, "small", fallback_model="small"))
     assert selection.default == "small"
     assert selection.fallback_for == "vgg16"
-    assert "small in the place of vgg16" in caplog.text
+    assert "small instead of vgg16" in caplog.text
     assert "no network" in caplog.text
 
 

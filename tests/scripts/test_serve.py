@@ -72,14 +72,14 @@ def test_without_vgg16s_weights_the_embedded_default_answers_and_says_so(tmp_pat
     model = answer["model"]
     assert isinstance(model, dict)
     assert (model["name"], model["fallback"]) == ("efficientnet_lite0", True)
-    assert "The weights of 'vgg16' are not there" in output
+    assert "The weights of 'vgg16' are missing" in output
     assert "scripts/prepare_model.py vgg16 --from-file PATH" in output
     assert "/docs" in output
     assert "curl -F file=@photo.jpg http://127.0.0.1:" in output
 
     again, output = answers(tmp_path)
     assert again["model"] == model
-    assert "could not be had last time; --retry tries again" in output
+    assert "could not be downloaded last time; --retry tries again" in output
     assert "Downloading" not in output
 
     _, output = answers(tmp_path, "--retry")
@@ -89,7 +89,7 @@ def test_without_vgg16s_weights_the_embedded_default_answers_and_says_so(tmp_pat
 def test_strict_never_falls_back(tmp_path: Path) -> None:
     result = serve(tmp_path, "--strict", "--port", free_port())
     assert result.returncode == 3
-    assert "The weights of 'vgg16' are not there" in result.stdout
+    assert "The weights of 'vgg16' are missing" in result.stdout
     assert not (tmp_path / "efficientnet_lite0").exists()
 
 

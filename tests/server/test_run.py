@@ -42,7 +42,7 @@ def test_what_fell_back_says_so_everywhere(embedded_store: Path) -> None:
         # never an answer under another name
         assert httpx.post(f"{url}/predict?model=vgg16", files={"file": CAT}).status_code == 404
         log = process.end()
-    assert f"Serving {NAME} in the place of vgg16" in log
+    assert f"Serving {NAME} instead of vgg16" in log
     lines = [json.loads(line) for line in log.splitlines()]
     (request,) = [line for line in lines if line.get("route") == "/predict" and line["status"] == 200]
     assert request["timing_ms"].keys() == {"decode", "preprocess", "queue", "inference", "total"}
@@ -54,7 +54,7 @@ def test_what_fell_back_says_so_everywhere(embedded_store: Path) -> None:
 def test_without_weights_and_fallback_the_process_explains_itself(tmp_path: Path) -> None:
     result = start(VGG_STORE_DIR=str(tmp_path), VGG_LOG_FORMAT="text")
     assert result.returncode == 1
-    assert "The weights of 'vgg16' are not there" in result.stderr
+    assert "The weights of 'vgg16' are missing" in result.stderr
     assert "--from-file" in result.stderr
     assert "Traceback" not in result.stderr
 

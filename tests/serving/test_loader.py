@@ -72,7 +72,7 @@ def test_a_defect_while_loading_is_a_failure_and_not_silence(caplog: pytest.LogC
     case = Case(defect, "a")
     asyncio.run(case.run())
     assert case.lifecycle.state is State.FAILED
-    assert "A defect of ours while loading." in caplog.text
+    assert "Unexpected error while loading." in caplog.text
 
 
 def test_a_model_that_cannot_be_loaded_later_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -99,18 +99,20 @@ def test_closing_waits_for_no_model_and_ends_the_thread() -> None:
         go_on.wait(20)
         return dummy_model(DummyNetwork(), name)
 
+    threads: list[threading.Thread] = []
+
     async def scenario(case: Case) -> None:
         case.loader.start()
         await asyncio.to_thread(begun.wait, 20)
+        threads.extend(thread for thread in threading.enumerate() if thread.name.startswith("loading"))
         await asyncio.wait_for(case.loader.close(), 5)
         assert case.lifecycle.state is State.LOADING
         go_on.set()
 
     asyncio.run(scenario(Case(endless, "a", "b")))
-    for thread in threading.enumerate():
-        if thread.name.startswith("loading"):
-            thread.join(5)
-            assert not thread.is_alive()
+    (thread,) = threads
+    thread.join(5)
+    assert not thread.is_alive()
 
 
 def test_one_model_is_loaded_at_a_time_and_for_everybody_who_asks_for_it() -> None:

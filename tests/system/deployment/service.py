@@ -74,7 +74,7 @@ def refuses_to_start_unprepared(image: Image, empty: Path) -> None:
     try:
         status = container.process.wait(60)
         require(status == 1, f"without weights it ended with {status}")
-        require("The weights of 'vgg16' are not there" in container.words(), container.words())
+        require("The weights of 'vgg16' are missing" in container.words(), container.words())
     finally:
         container.remove()
 
