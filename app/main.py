@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app import __version__
 from app.errors import ModelError, ModelNotFound, NotReady, ServiceError, UnknownModel
 from app.http import docs, problems, routes
 from app.http.admission import Admission
@@ -74,7 +74,7 @@ def create_app(settings: Settings, load: Loader | None = None, selection: Select
         title="VGG16 image classification",
         summary="A photograph in, labels in English and Chinese out.",
         description=DESCRIPTION,
-        version=__version__,
+        version=version("vgg16-service"),
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
         docs_url=None,
