@@ -126,3 +126,13 @@ def test_weights_and_photographs_stay_out_of_git() -> None:
     for name in tracked_texts():
         assert (ROOT / name).stat().st_size < 1_000_000, name
         assert not name.endswith((".pth", ".safetensors", ".jpg", ".jpeg", ".png"))
+
+
+def test_every_door_that_checks_something_is_opened_by_a_workflow_and_may_fail_it() -> None:
+    workflows = [path.read_text(encoding="utf-8") for path in (ROOT / ".github" / "workflows").glob("*.yml")]
+    steps = [step for text in workflows for job in yaml.safe_load(text)["jobs"].values() for step in job["steps"]]
+    commands = [step["run"] for step in steps if "run" in step and "if" not in step and "continue-on-error" not in step]
+    doors = {path.name for path in (ROOT / "scripts").glob("check-*")}
+    for door in doors | {"test", "lint", "chaos.py", "fuzz.py", "benchmark.py"}:
+        assert any(f"scripts/{door}" in command for command in commands), door
+    assert "|| true" not in "".join(workflows)
