@@ -16,9 +16,10 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, interrupted)  # until the server takes over
     settings = read_settings(sys.argv[1:])
     set_up_logging(settings.log_format, settings.log_level)
-    from app.server.run import leave, serve  # noqa: PLC0415 - settings are checked before anything heavy is imported
+    from app.main import serve  # noqa: PLC0415 - settings are checked before anything heavy is imported
+    from app.server.run import end_process  # noqa: PLC0415
 
-    leave(serve(settings))
+    end_process(serve(settings))
 
 
 def interrupted(sig: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature

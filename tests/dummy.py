@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from app.image.views import Pixels
 from app.model.labels import Label, read_labels
 from app.model.manifest import Manifest, read_manifest
-from app.model.registry import Pixels, ServedModel
+from app.model.registry import ServedModel
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 POISON_BLUE = 255

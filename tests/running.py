@@ -12,15 +12,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
-import uvicorn
 
 from app.http.service import Service
-from app.main import Loader, create_app
+from app.main import create_app
 from app.model.registry import ServedModel
 from app.model.selection import Selection
 from app.server.listener import listen
-from app.server.protocol import CarefulProtocol
 from app.server.run import Server
+from app.serving.loader import Load
 from app.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,22 +47,21 @@ def settings(**changes: object) -> Settings:
     return Settings.model_validate(values)
 
 
-def constant_loader(*models: ServedModel) -> Loader:
+def constant_load(*models: ServedModel) -> Load:
     by_name = {model.name: model for model in models}
     return lambda name: by_name[name]
 
 
 @contextmanager
 def running(
-    *models: ServedModel, load: Loader | None = None, wait: bool = True, **changes: object
+    *models: ServedModel, load: Load | None = None, wait: bool = True, **changes: object
 ) -> Iterator[RunningService]:
     """Serve these models, the first by default; ``changes`` are settings."""
     configured = settings(**changes)
-    app = create_app(configured, load or constant_loader(*models), Selection(tuple(model.name for model in models)))
+    app = create_app(configured, load or constant_load(*models), Selection(tuple(model.name for model in models)))
     listener = listen(configured.host, configured.port)
-    config = uvicorn.Config(app, http=CarefulProtocol, ws="none", log_config=None, access_log=False)
-    server = Server(config, app.state.service, listener)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    server = Server(app, app.state.service, listener)
+    thread = threading.Thread(target=server.run)
     thread.start()
     url = "http://{}:{}".format(*listener.getsockname()[:2])
     service = RunningService(url, app.state.service, server)

@@ -1,28 +1,43 @@
-"""What is known of a request while it is being answered: its id, its timing, what the log line will say."""
+"""What is known of a request: from its headers on, and once it is answered. Neither ever holds file names or pixels."""
 
 import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
-from app.serving.pipeline import Timing
+from app.serving.pipeline import Stages
 
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RequestContext:
-    """``code`` is ``ok`` or the contract's error code. Never holds file names, keys or pixels."""
+    """Known as soon as the headers are there."""
 
     request_id: str
     headers: Mapping[str, str]
-    timing: Timing = field(default_factory=Timing)
+    began: float = field(default_factory=time.perf_counter)
+
+    def seconds(self) -> float:
+        """Since the headers came."""
+        return time.perf_counter() - self.began
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a request, for its log line, the metrics and ``Server-Timing``.
+
+    ``code`` is ``ok`` or the contract's error code. Of several images the largest batch counts, and of each stage the
+    longest.
+    """
+
     code: str = "ok"
     model: str | None = None
     batch_size: int | None = None
-    upload_bytes: int | None = None
+    stages: Stages | None = None
 
 
 def begin(scope: Scope) -> RequestContext:
@@ -31,10 +46,30 @@ def begin(scope: Scope) -> RequestContext:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
     given = headers.get("x-request-id", "")
     context = RequestContext(given if ACCEPTED_ID.fullmatch(given) else os.urandom(16).hex(), headers)
-    scope.setdefault("state", {})["context"] = context
+    scope.setdefault("state", {}).update(context=context, outcome=Outcome())
     return context
 
 
 def context_of(scope: Scope) -> RequestContext:
     context: RequestContext = scope["state"]["context"]
     return context
+
+
+def outcome_of(scope: Scope) -> Outcome:
+    outcome: Outcome = scope["state"]["outcome"]
+    return outcome
+
+
+def note(scope: Scope, outcome: Outcome) -> None:
+    """Say what came of a request, as far as it is known by now."""
+    scope["state"]["outcome"] = outcome
+
+
+def timing_ms(stages: Stages | None, total_s: float) -> dict[str, float]:
+    """Milliseconds by stage, as far as they were reached, and in all."""
+    seconds = (stages._asdict() if stages else {}) | {"total": total_s}
+    return {name: milliseconds(value) for name, value in seconds.items()}
+
+
+def milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)

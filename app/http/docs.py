@@ -6,9 +6,11 @@ from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
+from pydantic import TypeAdapter
 from starlette.staticfiles import StaticFiles
 
 from app.errors import ServiceError
+from app.http.operations import REFERENCE, DocumentedRoute
 from app.http.schemas import Problem
 from app.http.service import Service
 from app.http.upload import FIELD
@@ -43,15 +45,30 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schema = get_openapi(
             title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
         )
-        schema["components"]["schemas"]["Problem"] = Problem.model_json_schema(
-            ref_template="#/components/schemas/{model}"
-        )
+        for route in reversed(app.routes):
+            if isinstance(route, DocumentedRoute):
+                _put_first(route, schema)
+        _add_schemas(schema, {"Problem": TypeAdapter(Problem).json_schema(ref_template=REFERENCE)})
         schema["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] = CODES
         _drop_validation_errors(schema)
         _describe_headers(schema)
         _describe_batch(schema, app.state.service)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _put_first(route: DocumentedRoute, schema: dict[str, Any]) -> None:
+    """FastAPI does not know of these, and they are what people come for."""
+    operation, definitions = route.describe()
+    schema["paths"] = {route.path: {"post": operation}} | schema["paths"]
+    _add_schemas(schema, definitions)
+
+
+def _add_schemas(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
+    schemas = schema["components"]["schemas"]
+    for name, definition in definitions.items():
+        assert schemas.setdefault(name, definition) == definition, f"two schemas are called {name}"  # noqa: S101
+    schema["components"]["schemas"] = dict(sorted(schemas.items()))
 
 
 def _describe_headers(schema: dict[str, Any]) -> None:
@@ -64,7 +81,7 @@ def _describe_headers(schema: dict[str, Any]) -> None:
 def _describe_batch(schema: dict[str, Any], service: Service) -> None:
     """How many files a request may have is a setting."""
     form = schema["paths"]["/predict/batch"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
-    form["properties"][FIELD] |= {"minItems": 1, "maxItems": service.many_files.max_files}
+    form["properties"][FIELD] |= {"maxItems": service.many_files.max_files}
 
 
 def _drop_validation_errors(schema: dict[str, Any]) -> None:

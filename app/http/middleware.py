@@ -4,12 +4,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import InternalError
-from app.http.context import RequestContext, begin
+from app.http.context import begin, context_of, note, outcome_of, timing_ms
 from app.http.problems import problem_response
 from app.serving.lifecycle import Lifecycle, State
 from app.serving.metrics import Metrics
@@ -83,54 +84,56 @@ class RequestMiddleware:
                     await body.discard(self._discard_bytes, DISCARD_S)
                 # While leaving, every answer ends its connection: nobody sends a request into one that is being closed.
                 close = not body.ended or self._lifecycle.state in (State.LEAVING, State.DRAINING)
-                _add_headers(message, context, close=close)
+                _add_headers(message, scope, close=close)
             await send(message)
 
         try:
             await self._app(scope, body.receive, send_answer)
         except ClientDisconnect:
-            context.code = "client_disconnected"
+            note(scope, replace(outcome_of(scope), code="client_disconnected"))
             self._metrics.cancelled.labels("disconnect").inc()
         except Exception:
             logger.exception("A defect of ours.", extra={"request_id": context.request_id})
             if status:
                 raise
             error = InternalError("The service made a mistake; the request id finds it in the log.")
-            await problem_response(error, context)(scope, body.receive, send_answer)
+            await problem_response(error, scope)(scope, body.receive, send_answer)
         finally:
-            self._conclude(scope, context, status, body.received_bytes)
+            self._conclude(scope, status, body.received_bytes)
 
-    def _conclude(self, scope: Scope, context: RequestContext, status: int, upload_bytes: int) -> None:
+    def _conclude(self, scope: Scope, status: int, upload_bytes: int) -> None:
+        """Write the access record: the one place that counts and logs a request."""
+        outcome = outcome_of(scope)
         route = getattr(scope.get("route"), "path", "unmatched")
-        self._metrics.requests.labels(route, context.code).inc()
+        self._metrics.requests.labels(route, outcome.code).inc()
         if route in QUIET_ROUTES:
             return
-        self._metrics.request.observe(context.timing.total())
+        seconds = context_of(scope).seconds()
+        self._metrics.request.observe(seconds)
         if not logger.isEnabledFor(logging.INFO):
             return
-        logger.info(
-            "%s %s %d %s in %.1f ms",
-            scope["method"], route, status, context.code, context.timing.total() * 1000,
-            extra={
-                "request_id": context.request_id,
-                "method": scope["method"],
-                "route": route,
-                "status": status,
-                "code": context.code,
-                "model": context.model,
-                "batch_size": context.batch_size,
-                "upload_bytes": upload_bytes,
-                "timing_ms": context.timing.milliseconds(),
-                "at": time.time(),
-            },
-        )  # fmt: skip
+        words = (scope["method"], route, status, outcome.code, seconds * 1000)
+        record = {
+            "request_id": context_of(scope).request_id,
+            "method": scope["method"],
+            "route": route,
+            "status": status,
+            "code": outcome.code,
+            "model": outcome.model,
+            "batch_size": outcome.batch_size,
+            "upload_bytes": upload_bytes,
+            "timing_ms": timing_ms(outcome.stages, seconds),
+            "at": time.time(),
+        }
+        logger.info("%s %s %d %s in %.1f ms", *words, extra=record)
 
 
-def _add_headers(message: Message, context: RequestContext, *, close: bool) -> None:
-    server_timing = ", ".join(f"{name};dur={ms}" for name, ms in context.timing.milliseconds().items())
+def _add_headers(message: Message, scope: Scope, *, close: bool) -> None:
+    context = context_of(scope)
+    timing = timing_ms(outcome_of(scope).stages, context.seconds())
     message["headers"] += [
         (b"x-request-id", context.request_id.encode()),
-        (b"server-timing", server_timing.encode()),
+        (b"server-timing", ", ".join(f"{name};dur={ms}" for name, ms in timing.items()).encode()),
         (b"x-content-type-options", b"nosniff"),
     ]
     if close:

@@ -1,24 +1,27 @@
 """Errors on the wire: the one place where a ``ServiceError`` becomes a response (RFC 9457), and its documentation."""
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from app.errors import InternalError, InvalidParameter, MalformedRequest, MethodNotAllowed, NotFound, ServiceError
-from app.http.context import RequestContext, context_of
+from app.http.context import context_of, note, outcome_of
 from app.http.schemas import Problem
 
 MEDIA_TYPE = "application/problem+json"
 EXAMPLE_ID = "5f0c9e0a3f0b4b6f9c1e3c1d2a4b5c6d"
 
 
-def problem_response(error: ServiceError, context: RequestContext) -> Response:
+def problem_response(error: ServiceError, scope: Scope) -> Response:
     """The response for an error; also notes its code for the log and the metrics."""
-    context.code = error.code
-    body = problem(error, context.request_id).model_dump_json()
+    note(scope, replace(outcome_of(scope), code=error.code))
+    body = to_json(problem(error, context_of(scope).request_id))
     return Response(body, error.status, error.headers, MEDIA_TYPE)
 
 
@@ -40,7 +43,7 @@ def document(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
                 "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
             },
         )
-        example = problem(error(error.title + "."), EXAMPLE_ID).model_dump()
+        example = problem(error(error.title + "."), EXAMPLE_ID)
         response["content"][MEDIA_TYPE]["examples"][error.code] = {"summary": error.title, "value": example}
         if error.status == HTTPStatus.TOO_MANY_REQUESTS:
             response["headers"] = {
@@ -50,30 +53,31 @@ def document(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
 
 
 def problem(error: ServiceError, request_id: str) -> Problem:
-    return Problem(
-        type="about:blank",
-        title=error.title,
-        status=error.status,
-        detail=error.detail,
-        code=error.code,
-        request_id=request_id,
-    )
+    """The error in its form on the wire."""
+    return {
+        "type": "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "request_id": request_id,
+    }
 
 
 async def _service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)  # noqa: S101 - registered for nothing else
-    return problem_response(error, context_of(request.scope))
+    return problem_response(error, request.scope)
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
     faults = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
-    return problem_response(InvalidParameter(faults), context_of(request.scope))
+    return problem_response(InvalidParameter(faults), request.scope)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
-    return problem_response(_translate(error), context_of(request.scope))
+    return problem_response(_translate(error), request.scope)
 
 
 def _translate(error: HTTPException) -> ServiceError:

@@ -1,56 +1,62 @@
 """The handlers: a few lines each."""
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response, Security
+from fastapi import APIRouter, Depends, Request, Response, Security
 from fastapi.responses import RedirectResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic_core import to_json
 
 from app import errors
 from app.http import schemas
-from app.http.accept import DirectRoute, PredictQuery, accepted, read_key
-from app.http.context import context_of
+from app.http.accept import PredictQuery, accepted, read_key
+from app.http.context import Outcome, context_of, note
 from app.http.deadline import HEADER
+from app.http.operations import DocumentedRoute, Operation
 from app.http.problems import document, problem
-from app.http.service import Service
+from app.http.service import Service, service_of
 from app.http.upload import FIELD
-from app.serving.pipeline import Timing
+from app.serving.pipeline import Prediction, Stages
 
 api = APIRouter()
-predictions = APIRouter(tags=["predict"], route_class=DirectRoute)
 probes = APIRouter(tags=["probes"])
 
 IMAGE = {"type": "string", "format": "binary", "description": "The image."}
-PREDICT_ERRORS = document(
-    errors.MissingFile, errors.MalformedRequest, errors.Unauthorized, errors.ModelNotFound, errors.UploadTimeout,
-    errors.PayloadTooLarge, errors.TooManyPixels, errors.UnsupportedMediaType, errors.UndecodableImage,
-    errors.InvalidParameter, errors.QueueFull, errors.TooManyRequests, errors.InternalError, errors.NotReady,
-    errors.Draining, errors.DeadlineExceeded,
-)  # fmt: skip
+IMAGES = {"type": "array", "items": IMAGE, "minItems": 1, "description": "The images: this field, repeated."}
+DEADLINE = {
+    "description": "A shorter deadline than the service's own, in milliseconds.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+}
+PREDICT_ERRORS = (
+    errors.MissingFile,
+    errors.MalformedRequest,
+    errors.Unauthorized,
+    errors.ModelNotFound,
+    errors.UploadTimeout,
+    errors.PayloadTooLarge,
+    errors.TooManyPixels,
+    errors.UnsupportedMediaType,
+    errors.UndecodableImage,
+    errors.InvalidParameter,
+    errors.QueueFull,
+    errors.TooManyRequests,
+    errors.InternalError,
+    errors.NotReady,
+    errors.Draining,
+    errors.DeadlineExceeded,
+)
 
 
-def describe_body(field: dict[str, Any], **others: dict[str, Any]) -> dict[str, Any]:
-    """The parts of the OpenAPI document that FastAPI cannot see: handlers read bodies and one header themselves."""
-    form = {"type": "object", "required": [FIELD], "properties": {FIELD: field}}
-    return {
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}, **others}},
-        "parameters": [
-            {
-                "name": HEADER,
-                "in": "header",
-                "required": False,
-                "description": "A shorter deadline than the service's own, in milliseconds.",
-                "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
-            }
-        ],
-    }
+def form_of(field: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a form that has the files in its one field."""
+    return {"type": "object", "required": [FIELD], "properties": {FIELD: field}}
 
 
 async def current_service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
+    """A coroutine, since FastAPI would call a plain function on another thread."""
+    return service_of(request)
 
 
 async def given_key(
@@ -63,59 +69,78 @@ async def given_key(
 
 
 TheService = Annotated[Service, Depends(current_service)]
-TheQuery = Annotated[PredictQuery, Query()]
 GivenKey = Annotated[str | None, Depends(given_key)]
 
 
-@predictions.post(
-    "/predict",
-    summary="Classify one image",
-    response_model=schemas.PredictionResponse,
-    responses=PREDICT_ERRORS,
-    openapi_extra=describe_body(IMAGE, **{"image/*": {"schema": IMAGE}, "application/octet-stream": {"schema": IMAGE}}),
-)
-async def predict(request: Request, service: TheService, key: GivenKey, query: TheQuery) -> Response:
+async def predict(request: Request) -> Response:
     """The most probable classes of an uploaded image, in English and Chinese.
 
     JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are understood, decided by content. Of anything animated the first
     frame counts. The classifier always answers with one of its classes: a low probability is its way to say that it
     does not know.
     """
-    context, limits = context_of(request.scope), service.one_file
-    async with accepted(request, service, key, query, limits) as (model, top_k, (data,)):
-        limits.check_file(data)
-        prediction = await service.pipeline.predict(data, model, top_k, context.timing)
-    context.batch_size = prediction.batch_size
-    answer = schemas.prediction_answer(context.request_id, prediction, context.timing)
-    return Response(to_json(answer), media_type="application/json")
+    service, context = service_of(request), context_of(request.scope)
+    async with accepted(request, service.one_file) as (model, top_k, (data,)):
+        service.one_file.check_file(data)
+        prediction = await service.pipeline.predict(data, model, top_k)
+    note(request.scope, Outcome("ok", model.name, prediction.batch_size, prediction.stages))
+    return _json(schemas.prediction_response(context, model, prediction))
 
 
-@predictions.post(
-    "/predict/batch",
-    summary="Classify several images",
-    response_model=schemas.BatchResponse,
-    responses=PREDICT_ERRORS,
-    openapi_extra=describe_body({"type": "array", "items": IMAGE, "description": "The images: this field, repeated."}),
-)
-async def predict_batch(request: Request, service: TheService, key: GivenKey, query: TheQuery) -> Response:
+async def predict_batch(request: Request) -> Response:
     """As `POST /predict`, for several files in one request: one result or one problem per file, in order.
 
     A file that cannot be answered harms none of the others; the request fails as a whole only for what concerns all of
     it. Every image counts as one towards the service's limits.
     """
-    context, limits = context_of(request.scope), service.many_files
+    service, context = service_of(request), context_of(request.scope)
+    answered: list[Prediction] = []
 
-    async def result_or_problem(data: bytes) -> dict[str, Any]:
-        timing = Timing()
+    async def result_or_problem(data: bytes) -> schemas.FileResult | schemas.Problem:
         try:
-            limits.check_file(data)
-            return schemas.file_result(await service.pipeline.predict(data, model, top_k, timing), timing)
+            service.many_files.check_file(data)
+            prediction = await service.pipeline.predict(data, model, top_k)
         except errors.ServiceError as error:
-            return problem(error, context.request_id).model_dump()
+            return problem(error, context.request_id)
+        answered.append(prediction)
+        return schemas.file_result(context, prediction)
 
-    async with accepted(request, service, key, query, limits) as (model, top_k, files):
+    async with accepted(request, service.many_files) as (model, top_k, files):
         results = await asyncio.gather(*map(result_or_problem, files))
-    return Response(to_json(schemas.batch_answer(context.request_id, model, results)), media_type="application/json")
+    if answered:
+        largest = max(prediction.batch_size for prediction in answered)
+        longest = Stages(*map(max, zip(*(prediction.stages for prediction in answered), strict=True)))
+        note(request.scope, Outcome("ok", model.name, largest, longest))
+    return _json(schemas.batch_response(context, model, results))
+
+
+def _json(answer: schemas.PredictionResponse | schemas.BatchResponse) -> Response:
+    return Response(to_json(answer), media_type="application/json")
+
+
+_operation = partial(Operation, tag="predict", query=PredictQuery, headers={HEADER: DEADLINE}, errors=PREDICT_ERRORS)
+predictions = [
+    DocumentedRoute(
+        "/predict",
+        predict,
+        _operation(
+            name="predict",
+            summary="Classify one image",
+            content={"multipart/form-data": form_of(IMAGE), "image/*": IMAGE, "application/octet-stream": IMAGE},
+            answer=schemas.PredictionResponse,
+        ),
+    ),
+    DocumentedRoute(
+        "/predict/batch",
+        predict_batch,
+        _operation(
+            name="predict_batch",
+            summary="Classify several images",
+            content={"multipart/form-data": form_of(IMAGES)},
+            answer=schemas.BatchResponse,
+        ),
+    ),
+]
 
 
 @api.get("/models", summary="What is served", tags=["models"], responses=document(errors.Unauthorized))
@@ -123,7 +148,7 @@ async def list_models(service: TheService, key: GivenKey) -> schemas.ModelList:
     """Every served model, and which one answers when a request names none."""
     service.keys.check(key)
     registry = service.pipeline.registry
-    return schemas.ModelList(default=registry.default, models=[schemas.model_info(model) for model in registry.all()])
+    return {"default": registry.default, "models": [schemas.model_info(model) for model in registry.all()]}
 
 
 @api.get(
@@ -152,14 +177,14 @@ async def load_model(name: str, service: TheService, key: GivenKey) -> schemas.M
     """
     service.keys.check_management(key)
     service.lifecycle.check_serving()
-    return schemas.model_info(await service.load(name))
+    return schemas.model_info(await service.loader.load(name))
 
 
 @probes.head("/livez", include_in_schema=False)
 @probes.get("/livez", summary="Is the process up?")
 async def livez() -> schemas.Live:
     """Always 200 while the process runs."""
-    return schemas.Live()
+    return {"status": "live"}
 
 
 @probes.head("/readyz", include_in_schema=False)
@@ -168,7 +193,7 @@ async def readyz(service: TheService) -> schemas.Ready:
     """200 from the first warm forward pass until the service is told to stop."""
     service.lifecycle.check_ready()
     model = service.pipeline.registry.get()
-    return schemas.Ready(model=model.name, fallback=model.fallback)
+    return {"status": "ready", "model": model.name, "fallback": model.fallback}
 
 
 @probes.get(

@@ -1,131 +1,154 @@
-"""The wire types: what integrators see in the OpenAPI document."""
+"""The wire types, each once: what integrators see in the OpenAPI document, and what handlers build.
 
-from typing import Any, Literal
+Answers are plain dicts of these types: a type checker holds their form, and building one costs nothing per request.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, Literal
 
+from pydantic import Field
+from typing_extensions import TypedDict  # pydantic reads the standard library's from Python 3.12 on
+
+from app.http.context import RequestContext, milliseconds
+from app.image.formats import Format
+from app.model.labels import Label
 from app.model.manifest import Base, Preprocessing
 from app.model.registry import ServedModel
-from app.serving.pipeline import Prediction, Timing
+from app.serving.pipeline import Prediction
 
-
-class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
-
-
-class ModelRef(_Wire):
-    """The model that answered."""
-
-    name: str = Field(examples=["vgg16"])
-    version: str = Field(examples=["IMAGENET1K_V1"])
-    architecture: str = Field(examples=["vgg16"])
-    fallback: bool = Field(
+RequestId = Annotated[str, Field(examples=["5f0c9e0a3f0b4b6f9c1e3c1d2a4b5c6d"])]
+ClassIndex = Annotated[
+    int, Field(ge=0, description="The network's output; for ImageNet in sorted-wnid order.", examples=[207])
+]
+Wnid = Annotated[str | None, Field(description="WordNet id; null for classes outside WordNet.", examples=["n02099601"])]
+LabelEn = Annotated[str, Field(examples=["golden retriever"])]
+LabelZh = Annotated[str, Field(examples=["金毛寻回犬"])]
+BatchSize = Annotated[int, Field(description="How many images shared the forward pass.", examples=[4])]
+Fallback = Annotated[
+    bool,
+    Field(
         description="True when the service put its embedded default in the place of the model it was asked to serve.",
         examples=[False],
-    )
+    ),
+]
 
 
-class Candidate(_Wire):
+class ModelRef(TypedDict):
+    """The model that answered."""
+
+    name: Annotated[str, Field(examples=["vgg16"])]
+    version: Annotated[str, Field(examples=["IMAGENET1K_V1"])]
+    architecture: Annotated[str, Field(examples=["vgg16"])]
+    fallback: Fallback
+
+
+class Candidate(TypedDict):
     """One of the most probable classes."""
 
-    rank: int = Field(ge=1, examples=[1])
-    class_index: int = Field(
-        ge=0, description="The network's output; for ImageNet in sorted-wnid order.", examples=[207]
-    )
-    wnid: str | None = Field(description="WordNet id; null for classes outside WordNet.", examples=["n02099601"])
-    label_en: str = Field(examples=["golden retriever"])
-    label_zh: str = Field(examples=["金毛寻回犬"])
-    probability: float = Field(ge=0, le=1, examples=[0.91])
+    rank: Annotated[int, Field(ge=1, examples=[1])]
+    class_index: ClassIndex
+    wnid: Wnid
+    label_en: LabelEn
+    label_zh: LabelZh
+    probability: Annotated[float, Field(ge=0, le=1, examples=[0.91])]
 
 
-class ImageInfo(_Wire):
-    """The uploaded picture as it was understood; sizes in pixels, after EXIF rotation."""
+class ImageInfo(TypedDict):
+    """The uploaded image as it was understood; sizes in pixels, after EXIF rotation."""
 
-    width: int = Field(examples=[640])
-    height: int = Field(examples=[480])
-    format: Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"] = Field(examples=["JPEG"])
+    width: Annotated[int, Field(examples=[640])]
+    height: Annotated[int, Field(examples=[480])]
+    format: Annotated[Format, Field(examples=["JPEG"])]
 
 
-class TimingMs(_Wire):
+class TimingMs(TypedDict):
     """Where the time went, in milliseconds; `total` runs from the request's headers."""
 
-    decode: float = Field(examples=[3.1])
-    preprocess: float = Field(examples=[2.2])
-    queue: float = Field(description="Waiting for a batch.", examples=[0.4])
-    inference: float = Field(description="The forward pass of the whole batch.", examples=[9.8])
-    total: float = Field(examples=[15.9])
+    decode: Annotated[float, Field(examples=[3.1])]
+    preprocess: Annotated[float, Field(examples=[2.2])]
+    queue: Annotated[float, Field(description="Waiting for a batch.", examples=[0.4])]
+    inference: Annotated[float, Field(description="The forward pass of the whole batch.", examples=[9.8])]
+    total: Annotated[float, Field(examples=[15.9])]
 
 
-class PredictionResponse(_Wire):
+class PredictionResponse(TypedDict):
     """The most probable classes of one image, most probable first."""
 
-    request_id: str = Field(examples=["5f0c9e0a3f0b4b6f9c1e3c1d2a4b5c6d"])
+    request_id: RequestId
     model: ModelRef
     predictions: list[Candidate]
     image: ImageInfo
-    batch_size: int = Field(description="How many images shared the forward pass.", examples=[4])
+    batch_size: BatchSize
     timing_ms: TimingMs
 
 
-class Problem(_Wire):
+class Problem(TypedDict):
     """An error (RFC 9457). `code` is stable and meant for programs; `detail` is meant for people."""
 
-    type: str = Field(examples=["about:blank"])
-    title: str = Field(examples=["The image cannot be decoded"])
-    status: int = Field(examples=[422])
-    detail: str = Field(examples=["The JPEG image is truncated or corrupt."])
-    code: str = Field(examples=["undecodable_image"])
-    request_id: str = Field(examples=["5f0c9e0a3f0b4b6f9c1e3c1d2a4b5c6d"])
+    type: Annotated[str, Field(examples=["about:blank"])]
+    title: Annotated[str, Field(examples=["The image cannot be decoded"])]
+    status: Annotated[int, Field(examples=[422])]
+    detail: Annotated[str, Field(examples=["The JPEG image is truncated or corrupt."])]
+    code: Annotated[str, Field(examples=["undecodable_image"])]
+    request_id: RequestId
 
 
-class FileResult(_Wire):
+class FileResult(TypedDict):
     """The answer to one of several files."""
 
-    status: Literal[200] = 200
+    status: Literal[200]
     predictions: list[Candidate]
     image: ImageInfo
-    batch_size: int = Field(description="How many images shared the forward pass.", examples=[4])
+    batch_size: BatchSize
     timing_ms: TimingMs
 
 
-class BatchResponse(_Wire):
+class BatchResponse(TypedDict):
     """One result or one problem per file, in the order of the files."""
 
-    request_id: str = Field(examples=["5f0c9e0a3f0b4b6f9c1e3c1d2a4b5c6d"])
+    request_id: RequestId
     model: ModelRef
     results: list[FileResult | Problem]
 
 
-class WeightsInfo(_Wire):
-    source: str = Field(examples=["torchvision:VGG16_Weights.IMAGENET1K_V1"])
-    license: str | None = Field(examples=["BSD-3-Clause"])
-    sha256: str = Field(description="Of the loaded file, checked at start.", examples=["b1f0…"])
+class WeightsInfo(TypedDict):
+    """The weights that were loaded."""
+
+    source: Annotated[str, Field(examples=["torchvision:VGG16_Weights.IMAGENET1K_V1"])]
+    license: Annotated[str | None, Field(examples=["BSD-3-Clause"])]
+    sha256: Annotated[str, Field(description="Of the loaded file, checked at start.", examples=["b1f0…"])]
 
 
 class ModelInfo(ModelRef):
     """A served model."""
 
-    classes: int = Field(description="How many classes it tells apart.", examples=[1000])
+    classes: Annotated[int, Field(description="How many classes it tells apart.", examples=[1000])]
     preprocessing: Preprocessing
     weights: WeightsInfo
-    base: Base | None = Field(description="What a fine-tuned model was made from, and shares its other tensors with.")
-    device: str = Field(examples=["cuda:0"])
-    precision: str = Field(examples=["fp16"])
-    max_batch_size: int = Field(examples=[16])
+    base: Annotated[
+        Base | None,
+        Field(description="What a fine-tuned model was made from, and shares its other tensors with."),
+    ]
+    device: Annotated[str, Field(examples=["cuda:0"])]
+    precision: Annotated[str, Field(examples=["fp16"])]
+    max_batch_size: Annotated[int, Field(examples=[16])]
 
 
-class ModelList(_Wire):
-    default: str = Field(description="The model used when a request names none.", examples=["vgg16"])
+class ModelList(TypedDict):
+    """What is served."""
+
+    default: Annotated[str, Field(description="The model used when a request names none.", examples=["vgg16"])]
     models: list[ModelInfo]
 
 
-class ClassInfo(_Wire):
-    class_index: int = Field(examples=[207])
-    wnid: str | None = Field(examples=["n02099601"])
-    label_en: str = Field(examples=["golden retriever"])
-    label_zh: str = Field(examples=["金毛寻回犬"])
+class ClassInfo(TypedDict):
+    """A class that a model can answer."""
+
+    class_index: ClassIndex
+    wnid: Wnid
+    label_en: LabelEn
+    label_zh: LabelZh
     synonyms_en: list[str]
-    synonyms_zh: list[str] = Field(examples=[["金毛犬", "金毛"]])
+    synonyms_zh: Annotated[list[str], Field(examples=[["金毛犬", "金毛"]])]
 
 
 class ModelDetail(ModelInfo):
@@ -134,56 +157,102 @@ class ModelDetail(ModelInfo):
     labels: list[ClassInfo]
 
 
-class Live(_Wire):
-    status: Literal["live"] = "live"
+class Live(TypedDict):
+    """The process is up."""
+
+    status: Literal["live"]
 
 
-class Ready(_Wire):
-    status: Literal["ready"] = "ready"
-    model: str = Field(description="The default model.", examples=["vgg16"])
-    fallback: bool = Field(description="See `ModelRef.fallback`.", examples=[False])
+class Ready(TypedDict):
+    """Traffic may be sent here."""
+
+    status: Literal["ready"]
+    model: Annotated[str, Field(description="The default model.", examples=["vgg16"])]
+    fallback: Fallback
+
+
+class _Answer(TypedDict):
+    """What the answers to a single image and to one of several have in common."""
+
+    predictions: list[Candidate]
+    image: ImageInfo
+    batch_size: int
+    timing_ms: TimingMs
+
+
+def prediction_response(context: RequestContext, model: ServedModel, prediction: Prediction) -> PredictionResponse:
+    return {"request_id": context.request_id, "model": model_ref(model), **_answer(context, prediction)}
+
+
+def batch_response(context: RequestContext, model: ServedModel, results: list[FileResult | Problem]) -> BatchResponse:
+    return {"request_id": context.request_id, "model": model_ref(model), "results": results}
+
+
+def file_result(context: RequestContext, prediction: Prediction) -> FileResult:
+    return {"status": 200, **_answer(context, prediction)}
+
+
+def _answer(context: RequestContext, prediction: Prediction) -> _Answer:
+    image, stages = prediction.image, prediction.stages
+    return {
+        "predictions": _candidates(prediction),
+        "image": {"width": image.width, "height": image.height, "format": image.format},
+        "batch_size": prediction.batch_size,
+        "timing_ms": {
+            "decode": milliseconds(stages.decode),
+            "preprocess": milliseconds(stages.preprocess),
+            "queue": milliseconds(stages.queue),
+            "inference": milliseconds(stages.inference),
+            "total": milliseconds(context.seconds()),
+        },
+    }
+
+
+def model_ref(model: ServedModel) -> ModelRef:
+    manifest = model.manifest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "architecture": manifest.architecture,
+        "fallback": model.fallback,
+    }
 
 
 def model_info(model: ServedModel) -> ModelInfo:
-    return ModelInfo(**_reference(model), **_description(model))
+    manifest = model.manifest
+    return {
+        **model_ref(model),
+        "classes": len(model.labels),
+        "preprocessing": manifest.preprocessing,
+        "weights": {
+            "source": manifest.weights.source,
+            "license": manifest.weights.license,
+            "sha256": model.weights_sha256,
+        },
+        "base": manifest.base,
+        "device": model.device,
+        "precision": model.precision,
+        "max_batch_size": model.max_batch_size,
+    }
 
 
 def model_detail(model: ServedModel) -> ModelDetail:
-    labels = [
-        ClassInfo(
-            class_index=label.class_index,
-            wnid=label.wnid,
-            label_en=label.label_en,
-            label_zh=label.label_zh,
-            synonyms_en=list(label.synonyms_en),
-            synonyms_zh=list(label.synonyms_zh),
-        )
-        for label in model.labels
-    ]
-    return ModelDetail(**_reference(model), **_description(model), labels=labels)
+    return {**model_info(model), "labels": [_class_info(label) for label in model.labels]}
 
 
-# The answers to predictions are plain dicts in the form of the wire types, which would take longer to build and check
-# than everything else on the way from the socket to the decoder; a test holds the form.
+def _class_info(label: Label) -> ClassInfo:
+    return {
+        "class_index": label.class_index,
+        "wnid": label.wnid,
+        "label_en": label.label_en,
+        "label_zh": label.label_zh,
+        "synonyms_en": list(label.synonyms_en),
+        "synonyms_zh": list(label.synonyms_zh),
+    }
 
 
-def prediction_answer(request_id: str, prediction: Prediction, timing: Timing) -> dict[str, Any]:
-    """In the form of ``PredictionResponse``."""
-    return {"request_id": request_id, "model": _reference(prediction.model), **_result(prediction, timing)}
-
-
-def batch_answer(request_id: str, model: ServedModel, results: list[dict[str, Any]]) -> dict[str, Any]:
-    """In the form of ``BatchResponse``."""
-    return {"request_id": request_id, "model": _reference(model), "results": results}
-
-
-def file_result(prediction: Prediction, timing: Timing) -> dict[str, Any]:
-    """In the form of ``FileResult``."""
-    return {"status": 200, **_result(prediction, timing)}
-
-
-def _result(prediction: Prediction, timing: Timing) -> dict[str, Any]:
-    candidates = [
+def _candidates(prediction: Prediction) -> list[Candidate]:
+    return [
         {
             "rank": rank,
             "class_index": label.class_index,
@@ -194,32 +263,3 @@ def _result(prediction: Prediction, timing: Timing) -> dict[str, Any]:
         }
         for rank, (label, probability) in enumerate(prediction.ranked, start=1)
     ]
-    return {
-        "predictions": candidates,
-        "image": prediction.picture._asdict(),
-        "batch_size": prediction.batch_size,
-        "timing_ms": timing.milliseconds(),
-    }
-
-
-def _reference(model: ServedModel) -> dict[str, Any]:
-    manifest = model.manifest
-    return {
-        "name": manifest.name,
-        "version": manifest.version,
-        "architecture": manifest.architecture,
-        "fallback": model.fallback,
-    }
-
-
-def _description(model: ServedModel) -> dict[str, Any]:
-    weights = model.manifest.weights
-    return {
-        "classes": len(model.labels),
-        "preprocessing": model.manifest.preprocessing,
-        "weights": WeightsInfo(source=weights.source, license=weights.license, sha256=model.weights_sha256),
-        "base": model.manifest.base,
-        "device": model.device,
-        "precision": model.precision,
-        "max_batch_size": model.max_batch_size,
-    }

@@ -1,13 +1,14 @@
 """The running parts that handlers reach for, wired in ``main``."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+from starlette.requests import Request
 
 from app.http.admission import Admission
 from app.http.auth import KeyRing
 from app.http.upload import UploadLimits
-from app.model.registry import ServedModel
 from app.serving.lifecycle import Lifecycle
+from app.serving.loader import Loader
 from app.serving.metrics import Metrics
 from app.serving.pipeline import Pipeline
 from app.settings import Settings
@@ -23,5 +24,9 @@ class Service:
     keys: KeyRing
     one_file: UploadLimits
     many_files: UploadLimits
-    load: Callable[[str], Awaitable[ServedModel]]
-    """Load a model by name and serve it. Raises ``ModelNotFound`` or ``NotReady``."""
+    loader: Loader
+
+
+def service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service

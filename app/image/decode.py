@@ -1,36 +1,21 @@
 """From an upload's bytes to an upright sRGB picture, or to the error that says what is wrong with it."""
 
 import io
-import logging
 import struct
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-import pillow_heif
-from PIL import ExifTags, Image, ImageFile, PngImagePlugin
+from PIL import ExifTags, Image
 
+import app.image.pillow  # noqa: F401 - sets Pillow up
 from app.errors import TooManyPixels, UndecodableImage, UnsupportedMediaType
-from app.image.color import MAX_PROFILE_BYTES, to_srgb
-from app.image.formats import SUPPORTED, is_unreasonable, sniff_format, webp_size
-from app.image.gif import register_gif_opener
-
-register_gif_opener()
-pillow_heif.register_heif_opener()
-# Pillow's own limit is a warning at one size and an error at another; ours is one number, checked before any pixel.
-Image.MAX_IMAGE_PIXELS = None
-ImageFile.LOAD_TRUNCATED_IMAGES = False
-# Room for the colour profiles of printers; Pillow bounds the sum of such chunks as well.
-PngImagePlugin.MAX_TEXT_CHUNK = MAX_PROFILE_BYTES
-# Pillow warns about odd metadata of uploads; the pixels decide, and nobody could act on it.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-# The library's loggers print what they find inside uploads.
-logging.getLogger("PIL").setLevel(logging.WARNING)
+from app.image.color import to_srgb
+from app.image.formats import SUPPORTED, Format, is_unreasonable, sniff_format, webp_size
 
 # Pillow plugins to try for a format. Pillow calls a JPEG that holds more than one picture (many phones) MPO.
-PLUGINS = {name: ("JPEG", "MPO") if name == "JPEG" else (name,) for name in SUPPORTED}
+PLUGINS: dict[Format, tuple[str, ...]] = {name: ("JPEG", "MPO") if name == "JPEG" else (name,) for name in SUPPORTED}
 
 # What undoes each EXIF orientation (CIPA DC-008, 4.6.4).
 TURNS = {
@@ -56,30 +41,38 @@ SHRINKAGES = (8, 4, 2)
 
 # What the decoders raise on bytes that are broken, whichever way they are broken. MemoryError is a decoder's answer to
 # a size that its file only claims: the picture's real size has been checked by then.
-BROKEN = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError, OverflowError,
-          RuntimeError, NotImplementedError, MemoryError, ZeroDivisionError, struct.error, AssertionError)  # fmt: skip
+BROKEN = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, AttributeError, ArithmeticError),
+    *(RuntimeError, MemoryError, struct.error, AssertionError),
+)
 
 
-Pixels = TypeVar("Pixels")
+Decoded = TypeVar("Decoded")
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded(Generic[Pixels]):
-    """An upright picture in sRGB, 8 bits a channel; the format it came in, and its size in there.
+class ImageInfo(NamedTuple):
+    """What is known of an image once it is decoded; sizes in pixels, upright (after EXIF rotation)."""
 
-    The picture itself may be smaller than ``width`` x ``height``, see ``decode``.
-    """
-
-    image: Pixels
-    format: str
+    format: Format
     width: int
     height: int
 
 
-class Opened:
-    """A picture whose header has been read and whose size has been checked; the pixels come with ``load``."""
+@dataclass(frozen=True, slots=True)
+class Photograph(Generic[Decoded]):
+    """A decoded image: upright, in sRGB, 8 bits a channel.
 
-    def __init__(self, name: str, image: Image.Image) -> None:
+    ``pixels`` may be smaller than ``info`` says, see ``decode``.
+    """
+
+    pixels: Decoded
+    info: ImageInfo
+
+
+class Opened:
+    """An image whose header has been read and whose size has been checked; the pixels come with ``load``."""
+
+    def __init__(self, name: Format, image: Image.Image) -> None:
         self.format = name
         self.width, self.height = image.size
         self._image: Image.Image | None = image
@@ -91,12 +84,12 @@ class Opened:
         return self._image
 
     def take(self) -> Image.Image:
-        """The picture, kept alive by nobody but the caller: some decoders hold as much memory as the pixels take."""
+        """The image, kept alive by nobody but the caller: some decoders hold as much memory as the pixels take."""
         image, self._image = self.image, None
         return image
 
 
-def decode(data: bytes, max_pixels: int, short_side: int | None = None) -> Decoded[Image.Image]:
+def decode(data: bytes, max_pixels: int, short_side: int | None = None) -> Photograph[Image.Image]:
     """Decode the first frame of an image, to mode ``RGB``.
 
     EXIF orientation is applied, wide-gamut colours are converted to sRGB, transparency is laid over white. With
@@ -111,7 +104,7 @@ def decode(data: bytes, max_pixels: int, short_side: int | None = None) -> Decod
 
 
 def open_image(data: bytes, max_pixels: int) -> Opened:
-    """Read a picture's header and check what it says. Raises as ``decode`` does."""
+    """Read an image's header and check what it says. Raises as ``decode`` does."""
     name = sniff_format(data)
     if name is None:
         raise UnsupportedMediaType(f"The content is not an image in a supported format ({', '.join(SUPPORTED)}).")
@@ -125,7 +118,7 @@ def open_image(data: bytes, max_pixels: int) -> Opened:
     return Opened(name, image)
 
 
-def load(opened: Opened, short_side: int | None) -> Decoded[Image.Image]:
+def load(opened: Opened, short_side: int | None) -> Photograph[Image.Image]:
     """Decode what ``open_image`` has opened, once. Raises ``UndecodableImage``."""
     name, width, height = opened.format, opened.width, opened.height
     image = opened.take()
@@ -141,7 +134,7 @@ def load(opened: Opened, short_side: int | None) -> Decoded[Image.Image]:
             image = image.transpose(turn)  # lets go of the decoder and its buffers, too
         if turn in SIDEWAYS:
             width, height = height, width
-        return Decoded(to_srgb(image), name, width, height)
+        return Photograph(to_srgb(image), ImageInfo(name, width, height))
 
 
 def shrinkage(width: int, height: int, short_side: int) -> int:
@@ -150,7 +143,7 @@ def shrinkage(width: int, height: int, short_side: int) -> int:
     return next((divisor for divisor in SHRINKAGES if min(width, height) >= divisor * enough), 1)
 
 
-def turn_of(name: str, image: Image.Image) -> Image.Transpose | None:
+def turn_of(name: Format, image: Image.Image) -> Image.Transpose | None:
     """What the EXIF orientation asks for; damaged metadata is not damaged pixels, and asks for nothing.
 
     HEIF and AVIF carry their orientation in the container, and the decoders have applied it already.

@@ -4,11 +4,15 @@ The format is decided by content, never by a file's name or a declared media typ
 """
 
 import struct
+from typing import Literal, get_args
+
+Format = Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"]
+SUPPORTED: tuple[Format, ...] = get_args(Format)
 
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
 AVIF_BRANDS = frozenset({b"avif", b"avis"})
 
-SIGNATURES = {
+SIGNATURES: dict[bytes, Format] = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"GIF87a": "GIF",
@@ -23,10 +27,8 @@ SIGNATURES = {
 WEBP_HEADER_BYTES = 30
 BMP_HEADER_BYTES = 54
 
-SUPPORTED = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 
-
-def sniff_format(data: bytes) -> str | None:
+def sniff_format(data: bytes) -> Format | None:
     """The name of the supported format these bytes begin like, or ``None``."""
     for signature, name in SIGNATURES.items():
         if data.startswith(signature):
@@ -38,7 +40,7 @@ def sniff_format(data: bytes) -> str | None:
     return None
 
 
-def _sniff_iso_media(data: bytes) -> str | None:
+def _sniff_iso_media(data: bytes) -> Format | None:
     """AVIF and HEIF are boxes of the ISO base media format (ISO/IEC 14496-12, 4.3): the brands tell them apart."""
     (box_size,) = struct.unpack(">I", data[:4])
     brands = {data[8:12], *(data[at : at + 4] for at in range(16, min(box_size, 256, len(data)), 4))}
@@ -76,7 +78,7 @@ START_OF_SCAN, APP1 = 0xDA, 0xE1
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 
 
-def is_unreasonable(data: bytes, name: str) -> bool:
+def is_unreasonable(data: bytes, name: Format) -> bool:
     """Whether a small file is built to keep a decoder busy for seconds.
 
     Each scan of a progressive JPEG passes over all of its pixels again (real encoders write about ten); Pillow joins

@@ -1,41 +1,67 @@
-"""Resize and centre crop, as the manifest says: the one way a picture becomes a network's input.
+"""Resize and crop with Pillow: the reference for what a network is shown.
 
-The service and the scripts both use it. Normalising is the network's first layer, so that an item travels as uint8, in
-150 kB instead of 602.
+Normalising is the network's first layer, so that an item travels as uint8, in 150 kB instead of 602.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from app.model.manifest import Preprocessing
+from app.image.views import Pixels, Views
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-# Longer than this many short sides, a picture is resized only where the crop will look.
+# Longer than this many short sides, a photograph is resized only where a crop will look.
 EXTREME_ASPECT = 16
 
 
-def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """The network's input, uint8 of shape (crop, crop, 3), for a picture in mode ``RGB``.
+def preprocess(image: Image.Image, views: Views) -> Pixels:
+    """The views of a photograph in mode ``RGB``: uint8 of shape (views, crop, crop, 3).
 
-    The same pixels as torchvision's ``Resize(resize)`` and ``CenterCrop(crop)`` give for a PIL image, up to an aspect
-    ratio of 16. Beyond, the whole resized picture could need gigabytes (a 1 x 20,000 one: four) for a crop of 224
-    pixels, so only the crop is computed; Pillow may order its two passes otherwise then, a matter of rounding.
+    The centre view has the same pixels as torchvision's ``Resize`` and ``CenterCrop`` give for a PIL image, up to an
+    aspect ratio of 16. Beyond, the whole resized photograph could need gigabytes (a 1 x 20,000 one: four) for a crop of
+    224 pixels, so only the crops are computed; Pillow may order its two passes otherwise then, a matter of rounding.
     """
-    resampling = RESAMPLING[preprocessing.interpolation]
-    width, height = resized_size(image.width, image.height, preprocessing.resize)
-    side = preprocessing.crop
-    left, upper = round((width - side) / 2), round((height - side) / 2)
-    if max(width, height) <= EXTREME_ASPECT * preprocessing.resize:
-        resized = image.resize((width, height), resampling)
-        return np.asarray(resized)[upper : upper + side, left : left + side]
-    scale_x, scale_y = image.width / width, image.height / height
-    box = (left * scale_x, upper * scale_y, (left + side) * scale_x, (upper + side) * scale_y)
+    size = resized_size(image.width, image.height, views.short_side)
+    if is_extreme(size, views):
+        return _stack(views, [_only(image, size, left, upper, views) for left, upper in corners(size, views)])
+    return cut(np.asarray(image.resize(size, RESAMPLING[views.interpolation])), size, views)
+
+
+def resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Width and height when the short side becomes ``short_side``, rounded as torchvision rounds."""
+    if width <= height:
+        return short_side, int(short_side * height / width)
+    return int(short_side * width / height), short_side
+
+
+def is_extreme(size: tuple[int, int], views: Views) -> bool:
+    """Whether a resized photograph would be too long to be made as a whole."""
+    return max(size) > EXTREME_ASPECT * views.short_side
+
+
+def corners(size: tuple[int, int], views: Views) -> Iterator[tuple[int, int]]:
+    """Left and upper edge of each view in a photograph of that width and height, rounded as torchvision rounds."""
+    width, height = size
+    for place in views.places:
+        yield round((width - views.crop) * place.x), round((height - views.crop) * place.y)
+
+
+def cut(resized: Pixels, size: tuple[int, int], views: Views) -> Pixels:
+    """The views of a photograph resized to ``size``; rows of it that no view needs may be missing."""
+    side = views.crop
+    return _stack(views, [resized[upper : upper + side, left : left + side] for left, upper in corners(size, views)])
+
+
+def _only(image: Image.Image, size: tuple[int, int], left: int, upper: int, views: Views) -> Pixels:
+    """One view of the photograph resized to ``size``, without resizing the rest of it."""
+    side, resampling = views.crop, RESAMPLING[views.interpolation]
+    x, y = image.width / size[0], image.height / size[1]
+    box = (left * x, upper * y, (left + side) * x, (upper + side) * y)
     return np.asarray(image.resize((side, side), resampling, box=box))
 
 
-def resized_size(width: int, height: int, resize: int) -> tuple[int, int]:
-    """Width and height when the short side becomes ``resize``, rounded as torchvision rounds."""
-    if width <= height:
-        return resize, int(resize * height / width)
-    return int(resize * width / height), resize
+def _stack(views: Views, crops: Iterable[Pixels]) -> Pixels:
+    """One array, in which the mirrored views are mirrored."""
+    places = zip(views.places, crops, strict=True)
+    return np.stack([crop[:, ::-1] if place.mirrored else crop for place, crop in places])

@@ -3,8 +3,7 @@
 import logging
 import time
 
-from app.model.labels import read_labels
-from app.model.manifest import find_manifest, labels_path
+from app.model.library import Library
 from app.model.network import (
     UNMEASURED_BATCH_SIZE,
     build_network,
@@ -16,28 +15,27 @@ from app.model.network import (
 )
 from app.model.registry import ServedModel
 from app.model.sharing import shared_tensors
-from app.model.store import ModelStore
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 
-def load_model(name: str, settings: Settings, *, fallback: bool = False) -> ServedModel:
+def load_model(name: str, settings: Settings) -> ServedModel:
     """A model that is ready to answer.
 
     Raises ``ModelError``: no manifest, not prepared, damaged, not fitting its labels, no such device.
     """
     began = time.perf_counter()
-    manifest = find_manifest(name, settings.models_dir, settings.store_dir)
-    labels = read_labels(labels_path(manifest, settings.models_dir, settings.store_dir))
-    store = ModelStore(settings.store_dir, name)
+    library = Library.from_settings(settings)
+    manifest = library.manifest(name)
+    labels = library.labels(manifest)
     device = resolve_device(settings.device)
     precision = resolve_precision(settings.precision, device)
     if is_emulated(precision, device):
         logger.warning("This processor has no instructions for %s: VGG_PRECISION=fp32 is faster.", precision)
-    tensors = shared_tensors(store, manifest, device, precision)
+    tensors = shared_tensors(library, manifest, device, precision)
     network = build_network(manifest, tensors, len(labels), device, precision)
-    receipt = store.read_receipt()
+    receipt = library.store(name).read_receipt()
     measured = receipt.best_batch_size.get(device_kind(device, precision), UNMEASURED_BATCH_SIZE[device.type])
     max_batch_size = measured if settings.max_batch_size == "auto" else settings.max_batch_size
     for size in sorted({1, max_batch_size}):
@@ -54,5 +52,4 @@ def load_model(name: str, settings: Settings, *, fallback: bool = False) -> Serv
         device=str(device),
         precision=precision,
         max_batch_size=max_batch_size,
-        fallback=fallback,
     )

@@ -5,7 +5,6 @@ The service and the scripts read the same file, so that an image is prepared in 
 
 import json
 import math
-import re
 from pathlib import Path, PurePosixPath
 from typing import Literal, Self
 
@@ -20,7 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from app.errors import ModelError, UnknownModel
+from app.errors import ModelError
+from app.image.views import Interpolation, Views
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
@@ -37,9 +37,13 @@ class Preprocessing(_Frozen):
     input_size: tuple[Literal[3], PositiveInt, PositiveInt] = Field(description="Channels, height, width.")
     resize: PositiveInt = Field(description="Length of the short side after resizing, in pixels.")
     crop: PositiveInt = Field(description="Side of the square cut from the centre, in pixels.")
-    interpolation: Literal["bilinear", "bicubic"]
+    interpolation: Interpolation
     mean: Triple = Field(description="Per channel, of pixel values in 0..1.")
     std: Triple = Field(description="Per channel, of pixel values in 0..1.")
+
+    def centre_crop(self) -> Views:
+        """What the network is shown of a photograph, unless more is asked for."""
+        return Views(self.resize, self.crop, self.interpolation)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -115,25 +119,3 @@ def read_manifest(path: Path) -> Manifest:
     if manifest.name != path.parent.name:
         raise ModelError(f"{path} names its model {manifest.name!r}; a manifest lies in a folder of its model's name.")
     return manifest
-
-
-def find_manifest(name: str, models_dir: Path, store_dir: Path) -> Manifest:
-    """The manifest of a model: one that was made here (in the store) goes before one that came with the service.
-
-    Raises ``UnknownModel`` when there is none.
-    """
-    if re.fullmatch(NAME_PATTERN, name):
-        for folder in (store_dir, models_dir):
-            path = folder / name / "manifest.json"
-            if path.is_file():
-                return read_manifest(path)
-    raise UnknownModel(f"There is no model {name!r}: no manifest.json in {models_dir / name} or {store_dir / name}.")
-
-
-def labels_path(manifest: Manifest, models_dir: Path, store_dir: Path) -> Path:
-    """The label file that a manifest names. Raises ``ModelError`` when there is none."""
-    for folder in (store_dir / manifest.name, models_dir):
-        path = folder / manifest.labels
-        if path.is_file():
-            return path
-    raise ModelError(f"Model {manifest.name!r}: its label file {manifest.labels!r} is missing.")

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ModelNotFound
+from app.image.views import Pixels
 from app.model.labels import Label
 from app.model.manifest import Manifest
-
-Pixels = NDArray[np.uint8]
 
 
 class Network(Protocol):

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 
 from app.errors import ModelError
-from app.model.store import ModelStore, prepared_models, require_prepared
+from app.model.library import Library
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -28,21 +28,22 @@ def select_models(settings: Settings) -> Selection:
     Only the default may be replaced by ``VGG_FALLBACK_MODEL``, and the log says so; a model named in ``VGG_MODELS`` is
     served or the service does not start.
     """
+    library = Library.from_settings(settings)
     default = settings.model
-    if not ModelStore(settings.store_dir, default).is_prepared():
-        default = _fall_back(settings)
+    if not library.store(default).is_prepared():
+        default = _fall_back(library, settings)
     fallback_for = settings.model if default != settings.model else None
-    others = settings.models or prepared_models(settings.store_dir)
+    others = settings.models or library.prepared()
     names = [default, *(name for name in others if name not in (default, fallback_for))]
     for name in names:
-        require_prepared(name, settings.store_dir)
+        library.require_prepared(name)
     return Selection(tuple(names), fallback_for)
 
 
-def _fall_back(settings: Settings) -> str:
+def _fall_back(library: Library, settings: Settings) -> str:
     """The fallback's name, said aloud; without one, the error that the missing model deserves."""
     try:
-        require_prepared(settings.model, settings.store_dir)
+        library.require_prepared(settings.model)
     except ModelError as error:
         if not settings.fallback_model:
             raise

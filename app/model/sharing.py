@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from app.errors import ModelError
+from app.model.library import Library
 from app.model.manifest import Manifest
 from app.model.network import PRECISIONS, place
 from app.model.store import ModelStore, Receipt
@@ -17,28 +18,29 @@ from app.model.weights import map_tensors
 _placed: WeakValueDictionary[tuple[str, str, str, str], Tensor] = WeakValueDictionary()
 
 
-def shared_tensors(store: ModelStore, manifest: Manifest, device: torch.device, precision: str) -> dict[str, Tensor]:
+def shared_tensors(library: Library, manifest: Manifest, device: torch.device, precision: str) -> dict[str, Tensor]:
     """Every tensor of a model, placed; those that another loaded model has already are the same memory.
 
     Raises ``ModelError`` when the weights are damaged, or the base is missing or not the one it was trained from.
     """
     return {
         name: _share((digest, name, str(device), precision), tensor, device)
-        for digest, name, tensor in _joined(store, manifest)
+        for digest, name, tensor in _joined(library, manifest)
     }
 
 
-def joined_tensors(store: ModelStore, manifest: Manifest) -> dict[str, Tensor]:
+def joined_tensors(library: Library, manifest: Manifest) -> dict[str, Tensor]:
     """Every tensor of a model, mapped into memory. Raises as ``shared_tensors`` does."""
-    return {name: tensor for _, name, tensor in _joined(store, manifest)}
+    return {name: tensor for _, name, tensor in _joined(library, manifest)}
 
 
-def _joined(store: ModelStore, manifest: Manifest) -> Iterator[tuple[str, str, Tensor]]:
+def _joined(library: Library, manifest: Manifest) -> Iterator[tuple[str, str, Tensor]]:
     """Digest of the file, name and tensor: the model's own, and of its base what it has not changed."""
+    store = library.store(manifest.name)
     receipt = store.check_weights()
     own = map_tensors(store.weights)
     if manifest.base is not None:
-        base = ModelStore(store.folder.parent, manifest.base.model)
+        base = library.store(manifest.base.model)
         base_receipt = _check_base(base, manifest)
         for name, tensor in map_tensors(base.weights).items():
             if name not in own:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from app.errors import ModelError, WeightsInvalid
+from app.errors import WeightsInvalid
 from app.model.files import sha256_of
 
 
@@ -80,34 +80,19 @@ class ModelStore:
             )
         return receipt
 
+    def explain_unavailable(self, reason: str) -> str:
+        """The paragraph for an operator when the weights are not there: what happened, and what to do."""
+        name = self.folder.name
+        return (
+            f"The weights of {name!r} are not there: {reason}\n"
+            f"To supply the file yourself, fetch it on a machine with a network and run\n"
+            f"    scripts/prepare_model.py {name} --from-file PATH\n"
+            f"To try the download again, run scripts/prepare_model.py {name} or scripts/serve --retry. "
+            f"Prepared weights go to {self.folder}."
+        )
+
 
 def _how_again(receipt: Receipt, name: str) -> str:
     if receipt.source.startswith("training:"):
         return f"Train it again: scripts/finetune.py --name {name} …"
     return f"Prepare it again: scripts/prepare_model.py {name} --force"
-
-
-def prepared_models(*folders: Path) -> list[str]:
-    """The names of all models with a receipt in these store folders, sorted."""
-    found = {path.parent.name for folder in folders for path in folder.glob("*/receipt.json")}
-    return sorted(found)
-
-
-def explain_unavailable(name: str, reason: str, store_dir: Path) -> str:
-    """The paragraph for an operator whose model's weights cannot be had: what happened, and what to do."""
-    return (
-        f"The weights of {name!r} are not there: {reason}\n"
-        f"To supply the file yourself, fetch it on a machine with a network and run\n"
-        f"    scripts/prepare_model.py {name} --from-file PATH\n"
-        f"To try the download again, run scripts/prepare_model.py {name} or scripts/serve --retry. "
-        f"Prepared weights go to {store_dir / name}."
-    )
-
-
-def require_prepared(name: str, store_dir: Path) -> None:
-    """Raises ``ModelError`` with the whole paragraph when a model is not prepared."""
-    store = ModelStore(store_dir, name)
-    if not store.is_prepared():
-        note = store.read_unavailable()
-        reason = note.reason if note else "they have not been prepared yet."
-        raise ModelError(explain_unavailable(name, reason, store_dir))

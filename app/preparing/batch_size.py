@@ -6,8 +6,8 @@ from tqdm import tqdm
 
 from app.errors import BatchTooLarge, ModelError
 from app.model.files import write_atomically
-from app.model.labels import read_labels
-from app.model.manifest import Manifest, labels_path
+from app.model.library import Library
+from app.model.manifest import Manifest
 from app.model.network import (
     TorchNetwork,
     build_network,
@@ -17,7 +17,7 @@ from app.model.network import (
     seconds_per_batch,
 )
 from app.model.sharing import joined_tensors
-from app.model.store import ModelStore, Receipt
+from app.model.store import Receipt
 from app.settings import Settings
 
 BATCH_SIZES = {"cpu": (1, 2, 4, 8, 16), "cuda": (1, 2, 4, 8, 16, 32, 64, 128)}
@@ -28,17 +28,18 @@ def is_measured(manifest: Manifest, settings: Settings) -> bool:
     """Whether the best batch size is known for the device that the settings choose."""
     device = resolve_device(settings.device)
     kind = device_kind(device, resolve_precision(settings.precision, device))
-    return kind in ModelStore(settings.store_dir, manifest.name).read_receipt().best_batch_size
+    return kind in Library.from_settings(settings).store(manifest.name).read_receipt().best_batch_size
 
 
 def measure_batch_size(manifest: Manifest, settings: Settings, say: Callable[[str], None]) -> Receipt:
     """Find the best batch size on this device and add it to the receipt."""
-    store = ModelStore(settings.store_dir, manifest.name)
+    library = Library.from_settings(settings)
+    store = library.store(manifest.name)
     receipt = store.read_receipt()
-    classes = len(read_labels(labels_path(manifest, settings.models_dir, settings.store_dir)))
+    classes = len(library.labels(manifest))
     device = resolve_device(settings.device)
     precision = resolve_precision(settings.precision, device)
-    network = build_network(manifest, joined_tensors(store, manifest), classes, device, precision)
+    network = build_network(manifest, joined_tensors(library, manifest), classes, device, precision)
     with tqdm(desc="Measuring batch sizes", unit="forward") as bar:
         best, speeds = best_batch_size(network, manifest.preprocessing.crop, BATCH_SIZES[device.type], bar.update)
     kind = device_kind(device, precision)

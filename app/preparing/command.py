@@ -9,8 +9,8 @@ from pathlib import Path
 
 from app.errors import ModelError, UnknownModel, WeightsUnavailable
 from app.model.labels import read_labels
-from app.model.manifest import NAME_PATTERN, Manifest, find_manifest
-from app.model.store import ModelStore, explain_unavailable
+from app.model.library import Library
+from app.model.manifest import NAME_PATTERN, Manifest
 from app.preparing.batch_size import is_measured, measure_batch_size
 from app.preparing.origin import IMAGENET_LABELS, own_manifest, published_manifest, refuse_unusable
 from app.preparing.prepare import note_unavailable, prepare
@@ -25,13 +25,15 @@ def main(text: str, arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     given = parse_arguments(text, arguments)
     settings = read_settings()
+    library = Library.from_settings(settings)
     name = given.name or given.model
     try:
-        manifest, is_new = choose_manifest(given, settings)
+        manifest, is_new = choose_manifest(given, library)
         return prepare_and_measure(manifest, given, settings, is_new=is_new)
     except WeightsUnavailable as error:
-        note_unavailable(manifest, settings.store_dir, error)
-        print(explain_unavailable(name, str(error), settings.store_dir), file=sys.stderr)
+        store = library.store(name)
+        note_unavailable(store, error)
+        print(store.explain_unavailable(str(error)), file=sys.stderr)
         return UNAVAILABLE
     except ModelError as error:
         print(f"Cannot prepare {name}: {error}", file=sys.stderr)
@@ -63,15 +65,15 @@ def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def choose_manifest(arguments: argparse.Namespace, settings: Settings) -> tuple[Manifest, bool]:
+def choose_manifest(arguments: argparse.Namespace, library: Library) -> tuple[Manifest, bool]:
     """The manifest that lies there, or a new one for weights of torchvision's or of the user's; whether it is new."""
     refuse_unusable(arguments.weights)
     is_new = True
     if arguments.name:
-        manifest = adopt(arguments, settings)
+        manifest = adopt(arguments, library)
     else:
         try:
-            manifest = find_manifest(arguments.model, settings.models_dir, settings.store_dir)
+            manifest = library.manifest(arguments.model)
             is_new = False
         except UnknownModel:
             manifest = published_manifest(arguments.model, arguments.weights)
@@ -81,28 +83,28 @@ def choose_manifest(arguments: argparse.Namespace, settings: Settings) -> tuple[
     return manifest, is_new
 
 
-def adopt(arguments: argparse.Namespace, settings: Settings) -> Manifest:
+def adopt(arguments: argparse.Namespace, library: Library) -> Manifest:
     """A manifest for somebody's own weights; their label file is copied to where it will lie."""
     if not arguments.labels:
         return own_manifest(arguments.name, arguments.architecture, arguments.from_file, IMAGENET_LABELS)
     if not arguments.labels.is_file():
         raise ModelError(f"There is no file {arguments.labels}.")
     read_labels(arguments.labels)
-    folder = ModelStore(settings.store_dir, arguments.name).folder
+    folder = library.store(arguments.name).folder
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(arguments.labels, folder / "labels.csv")
     return own_manifest(arguments.name, arguments.architecture, arguments.from_file, "labels.csv")
 
 
 def prepare_and_measure(manifest: Manifest, arguments: argparse.Namespace, settings: Settings, *, is_new: bool) -> int:
-    store = ModelStore(settings.store_dir, manifest.name)
+    library = Library.from_settings(settings)
+    store = library.store(manifest.name)
     if store.is_prepared() and not (arguments.force or arguments.name):
         print(f"{manifest.name} is prepared already ({store.weights}); --force prepares it again.")
     else:
         prepare(
             manifest,
-            settings.models_dir,
-            settings.store_dir,
+            library,
             from_file=arguments.from_file,
             url=arguments.url,
             is_new=is_new,

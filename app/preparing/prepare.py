@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from app.errors import ModelError, WeightsInvalid, WeightsUnavailable
 from app.model.files import sha256_of, write_atomically
-from app.model.labels import read_labels
-from app.model.manifest import Manifest, WeightsOrigin, labels_path
+from app.model.library import Library
+from app.model.manifest import Manifest, WeightsOrigin
 from app.model.network import build_backbone
 from app.model.store import ModelStore, Receipt, Unavailable
 from app.model.weights import fit, read_state_dict, write_safetensors
@@ -29,8 +29,7 @@ SourceCheck = Literal["sha256", "sha256_prefix", "none"]
 
 def prepare(
     manifest: Manifest,
-    models_dir: Path,
-    store_dir: Path,
+    library: Library,
     *,
     from_file: Path | None = None,
     url: str | None = None,
@@ -47,8 +46,8 @@ def prepare(
     Raises ``WeightsUnavailable`` when they cannot be had, ``WeightsInvalid`` when they must not be used and
     ``ModelError`` for the rest (disk, lock, labels, architecture).
     """
-    store = ModelStore(store_dir, manifest.name)
-    labels = read_labels(labels_path(manifest, models_dir, store_dir))
+    store = library.store(manifest.name)
+    labels = library.labels(manifest)
     build_backbone(manifest.architecture, len(labels))  # an unknown architecture is said before a long download
     with _locked(store):
         source, is_ours = _obtain(manifest.weights, store, from_file, url, say)
@@ -81,10 +80,10 @@ def prepare(
     return receipt
 
 
-def note_unavailable(manifest: Manifest, store_dir: Path, error: WeightsUnavailable) -> None:
+def note_unavailable(store: ModelStore, error: WeightsUnavailable) -> None:
     """Remember that the weights could not be had, so that later starts need not try again."""
     note = Unavailable(reason=str(error), tried_at=datetime.now(UTC))
-    write_atomically(ModelStore(store_dir, manifest.name).unavailable, note)
+    write_atomically(store.unavailable, note)
 
 
 def _obtain(

@@ -1,13 +1,14 @@
 """uvicorn's HTTP protocol with the edges that an open port needs: a bounded head, no trailers, no upgrades."""
 
-import json
 import sys
 import uuid
 
 import httptools
+from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import MalformedRequest
+from app.http.problems import MEDIA_TYPE, problem
 
 MAX_HEAD_BYTES = 64 * 1024
 # What pieces of a body may take before the application is woken for them; as much as is read from a socket at once.
@@ -79,12 +80,9 @@ class CarefulProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """The last answer on a connection whose bytes cannot be understood."""
         error = MalformedRequest(msg)
-        body = json.dumps({
-            "type": "about:blank", "title": error.title, "status": error.status, "detail": error.detail,
-            "code": error.code, "request_id": uuid.uuid4().hex,
-        }).encode()  # fmt: skip
+        body = to_json(problem(error, uuid.uuid4().hex))
         head = (
-            "HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\n"
+            f"HTTP/1.1 400 Bad Request\r\nContent-Type: {MEDIA_TYPE}\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)

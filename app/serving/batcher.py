@@ -13,14 +13,16 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from app.errors import BatchTooLarge, Draining, InternalError
+from app.errors import BatchTooLarge, Draining, InternalError, ServiceError
 from app.serving.workers import Workers
 
 logger = logging.getLogger(__name__)
 
+STOPPING = InternalError("The service made a mistake and is stopping.")
 SHRUNK_S = 60.0  # how long batches stay smaller after the device's memory was full
 SMOOTHING = 0.2  # weight of the newest batch in the average time of its size
 
@@ -150,10 +152,10 @@ class Batcher(Generic[Key, Item, Result]):
             await asyncio.wait([self._loop_task])
         self._thread.close()
 
-    def abandon(self) -> None:
+    def abandon(self, error: ServiceError) -> None:
         """Give up on a batch that never ends: what runs and what waits fails now, nothing new is taken."""
         self._closed = True
-        self._fail([*self._running, *itertools.chain.from_iterable(self._queues.values())])
+        self._fail([*self._running, *itertools.chain.from_iterable(self._queues.values())], error)
         if self._loop_task is not None:
             self._loop_task.cancel()
 
@@ -265,10 +267,10 @@ class Batcher(Generic[Key, Item, Result]):
         if key in self._queues and not self._queues[key]:
             del self._queues[key]
 
-    def _fail(self, items: Iterable[_Waiting[Item, Result]]) -> None:
+    def _fail(self, items: Iterable[_Waiting[Item, Result]], error: ServiceError = STOPPING) -> None:
         for waiting in items:
             if not waiting.future.done():
-                waiting.future.set_exception(InternalError("The service made a mistake and is stopping."))
+                waiting.future.set_exception(copy(error))  # each is raised somewhere else, with its own traceback
 
     def _loop_ended(self, task: asyncio.Task[None]) -> None:
         """Fail what waits when the loop ends other than by ``drain``; an endless wait would be worse than an error."""

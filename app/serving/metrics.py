@@ -1,6 +1,6 @@
 """The service's Prometheus metrics, in a registry of their own: one per service, so that tests can have several."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
@@ -67,6 +67,11 @@ class Metrics:
         self.depth.set_function(depth)
         self.age.set_function(oldest_s)
         self.ready.set_function(ready)
+
+    def image_answered(self, stages: Mapping[str, float]) -> None:
+        """Seconds that one image spent in each stage, by the stage's name."""
+        for stage, seconds in stages.items():
+            self.stages[stage].observe(seconds)
 
     def batch_released(self, reason: str, size: int) -> None:
         self.released.labels(reason).inc()

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from app.errors import ModelError
-from app.model.labels import Label, read_labels
-from app.model.manifest import Base, Manifest, find_manifest, labels_path
+from app.model.labels import Label
+from app.model.library import Library
+from app.model.manifest import Base, Manifest
 from app.model.sharing import joined_tensors
-from app.model.store import ModelStore, require_prepared
 from app.model.weights import map_tensors
-from app.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -27,15 +26,14 @@ class Starting:
     root_tensors: dict[str, Tensor]
 
 
-def read_base(name: str, new_name: str, settings: Settings) -> Starting:
+def read_base(name: str, new_name: str, library: Library) -> Starting:
     """Raises ``ModelError`` when there is no such model, it is not prepared, or would be overwritten by its child."""
-    manifest = find_manifest(name, settings.models_dir, settings.store_dir)
-    require_prepared(name, settings.store_dir)
-    store = ModelStore(settings.store_dir, name)
-    tensors = joined_tensors(store, manifest)
-    labels = read_labels(labels_path(manifest, settings.models_dir, settings.store_dir))
-    root = manifest.base or Base(model=name, weights_sha256=store.read_receipt().weights_sha256)
+    manifest = library.manifest(name)
+    library.require_prepared(name)
+    tensors = joined_tensors(library, manifest)
+    labels = library.labels(manifest)
+    root = manifest.base or Base(model=name, weights_sha256=library.store(name).read_receipt().weights_sha256)
     if new_name in (name, root.model):
         raise ModelError(f"--name {new_name} is the base itself; give the new model another name.")
-    root_tensors = map_tensors(ModelStore(settings.store_dir, root.model).weights)
+    root_tensors = map_tensors(library.store(root.model).weights)
     return Starting(manifest, labels, tensors, root, root_tensors)

@@ -13,15 +13,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from app.errors import ModelError, ServiceError
+from app.image.reader import Reader
+from app.image.views import Pixels
 from app.model.load import load_model
 from app.model.network import TorchNetwork
-from app.model.registry import Pixels, ServedModel
+from app.model.registry import ServedModel
 from app.settings import Settings
+from app.training.ahead import map_ahead
 from app.training.augment import ten_crops
 from app.training.classes import match_classes
 from app.training.data import Labelled, Refused, list_pictures, read_exclusions
 from app.training.metrics import Share, calibration_error, nll, reliability, top_share
-from app.training.pixels import load_pixels, map_ahead
 
 TOP = 5
 COLUMNS = ("path", "class_index", "label", "right", "rank_of_right", "predicted_index", "predicted", "probability")
@@ -104,14 +106,13 @@ def _logits(
     question: Question, model: ServedModel, pictures: Sequence[Labelled], settings: Settings
 ) -> Iterator[Tensor | Refused]:
     """Each picture's logits (classes,), or why it has none, in order."""
-    preprocessing, network = model.manifest.preprocessing, cast(TorchNetwork, model.network)
+    reader, network = Reader.from_settings(settings), cast(TorchNetwork, model.network)
+    preprocessing = model.manifest.preprocessing
+    views = ten_crops(preprocessing) if question.ten_crop else preprocessing.centre_crop()
 
     def load(picture: Labelled) -> Pixels | Refused:
-        path = question.data / picture.path
         try:
-            if question.ten_crop:
-                return ten_crops(path.read_bytes(), preprocessing, settings.max_pixels)
-            return load_pixels(path, preprocessing, settings)[None]
+            return reader.read((question.data / picture.path).read_bytes(), views).pixels
         except ServiceError as error:
             return Refused(picture.path, error.detail)
 

@@ -22,13 +22,12 @@ def changed_tensors(trained: Mapping[str, Tensor], base: Mapping[str, Tensor]) -
     }
 
 
-def export(store_dir: Path, manifest: Manifest, tensors: Mapping[str, Tensor], staged: Path) -> Receipt:
+def export(store: ModelStore, manifest: Manifest, tensors: Mapping[str, Tensor], staged: Path) -> Receipt:
     """Make ``models/<name>/`` of the files staged so far, the weights and the manifest.
 
     Everything is written whole beside it first and then moved in; the receipt comes last, and nobody loads a model
     without one. A service that is running keeps what it has mapped. Raises ``ModelError`` when the disk is full.
     """
-    store = ModelStore(store_dir, manifest.name)
     store.folder.mkdir(parents=True, exist_ok=True)
     weights = staged / store.weights.name
     write_safetensors(tensors, weights)

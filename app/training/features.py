@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from app.model.registry import Pixels
+from app.image.views import Pixels
 from app.training.backbone import Front
 
 Rows = NDArray[np.float32]

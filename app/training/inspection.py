@@ -11,9 +11,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from app.errors import ServiceError
-from app.image.decode import decode
+from app.image.reader import Reader
+from app.training.ahead import map_ahead
 from app.training.data import Labelled, Listing, Refused
-from app.training.pixels import map_ahead
 
 LOOK_SIDE = 8
 
@@ -38,7 +38,7 @@ class Picture:
     look: str
 
 
-def inspect(listing: Listing, cache: Path, max_pixels: int, workers: int) -> tuple[list[Picture], list[Refused]]:
+def inspect(listing: Listing, cache: Path, reader: Reader, workers: int) -> tuple[list[Picture], list[Refused]]:
     """The usable pictures, and those left out: undecodable ones, copies, and copies that are labelled differently.
 
     Of files with the same bytes the first stays, so that no picture can lie on both sides of a split; when their labels
@@ -49,7 +49,7 @@ def inspect(listing: Listing, cache: Path, max_pixels: int, workers: int) -> tup
     def look_at(picture: Labelled) -> Inspected:
         data = (listing.root / picture.path).read_bytes()
         sha256 = hashlib.sha256(data).hexdigest()
-        return known.get(sha256) or _decode(data, sha256, max_pixels)
+        return known.get(sha256) or _decode(data, sha256, reader)
 
     results = map_ahead(look_at, listing.pictures, workers, 4 * workers)
     bar = tqdm(results, total=len(listing.pictures), desc="Decoding every file once", unit="file", mininterval=0.5)
@@ -71,9 +71,9 @@ def alike_across_parts(parts: Sequence[tuple[str, Picture]]) -> list[tuple[str, 
     ]  # fmt: skip
 
 
-def _decode(data: bytes, sha256: str, max_pixels: int) -> Inspected:
+def _decode(data: bytes, sha256: str, reader: Reader) -> Inspected:
     try:
-        image = decode(data, max_pixels).image
+        image = reader.photograph(data)
     except ServiceError as error:
         return Inspected(sha256, error.detail, None)
     gray = np.asarray(image.convert("L").resize((LOOK_SIDE + 1, LOOK_SIDE), Image.Resampling.BOX))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def write_model(run: "Run", progress: Progress, results: Results) -> None:
     """``models/<name>/``, ready to be served."""
-    name, store_dir = run.options.name, run.settings.store_dir
+    name, store = run.options.name, run.library.store(run.options.name)
     manifest = Manifest(
         name=name,
         version=f"{run.options.train}-{run.split.sha256[:8]}",
@@ -43,13 +43,13 @@ def write_model(run: "Run", progress: Progress, results: Results) -> None:
     write_rows(staged / "excluded.csv", ["path", "reason"], [[one.path, one.reason] for one in run.refused])
     write_report(
         staged / "report.html", name, results, progress.history,
-        data=run.options.data, facts=facts_of(run, progress), max_pixels=run.settings.max_pixels,
+        data=run.options.data, facts=facts_of(run, progress), reader=run.reader,
     )  # fmt: skip
     write_tensorboard(progress.history, staged / "tensorboard")
     tensors = changed_tensors(run.network.backbone.state_dict(), run.start.root_tensors)
-    receipt = export(store_dir, manifest, tensors, staged)
+    receipt = export(store, manifest, tensors, staged)
     staged.rmdir()
-    run.say(f"{name} is in {store_dir / name}: {len(tensors)} tensors, {receipt.weights_size_bytes:,} bytes.")
+    run.say(f"{name} is in {store.folder}: {len(tensors)} tensors, {receipt.weights_size_bytes:,} bytes.")
     run.say(f"A running service takes it in with POST /models/{name}/load (needs an API key), a new one serves it.")
 
 

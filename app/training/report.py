@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import torchvision
 
-from app.image.decode import decode
+from app.image.reader import Reader
 from app.training.charts import line_chart, reliability_chart
 from app.training.loop import Row
 from app.training.results import Mistake, Results
@@ -52,7 +52,7 @@ def write_report(
     *,
     data: Path,
     facts: Mapping[str, str],
-    max_pixels: int,
+    reader: Reader,
 ) -> None:
     """``facts`` are told as they are: base, split, what was left out."""
     low, high = results.held_out.interval
@@ -63,7 +63,7 @@ def write_report(
         "<h2>Which class is taken for which</h2>" + _confusions(results),
         "<h2>Each class</h2>" + _classes(results),
         "<h2>Are the probabilities true?</h2>" + _calibration(results),
-        f"<h2>The worst mistakes ({len(results.mistakes)} in all)</h2>" + _gallery(results, data, max_pixels),
+        f"<h2>The worst mistakes ({len(results.mistakes)} in all)</h2>" + _gallery(results, data, reader),
         "<h2>How it was made</h2>" + _facts(facts),
     ]
     page = (
@@ -146,16 +146,16 @@ def _calibration(results: Results) -> str:
     return f"<div class='row'>{chart}<div>{_table(['', 'before', 'after'], rows)}{note}</div></div>"
 
 
-def _gallery(results: Results, data: Path, max_pixels: int) -> str:
+def _gallery(results: Results, data: Path, reader: Reader) -> str:
     if not results.mistakes:
         return "<p>None.</p>"
     names = [label.label_en for label in results.labels]
-    figures = "".join(_mistake(one, names, data, max_pixels) for one in results.mistakes[:GALLERY])
+    figures = "".join(_mistake(one, names, data, reader) for one in results.mistakes[:GALLERY])
     return f"<div class='gallery'>{figures}</div>"
 
 
-def _mistake(mistake: Mistake, names: Sequence[str], data: Path, max_pixels: int) -> str:
-    image = decode((data / mistake.sample.path).read_bytes(), max_pixels, THUMBNAIL).image
+def _mistake(mistake: Mistake, names: Sequence[str], data: Path, reader: Reader) -> str:
+    image = reader.photograph((data / mistake.sample.path).read_bytes(), THUMBNAIL)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.model.registry import Pixels
+from app.image.views import Pixels
+from app.training.ahead import map_ahead
 from app.training.backbone import Front
 from app.training.features import FeatureCache
-from app.training.pixels import map_ahead
 from app.training.split import Sample
 
 # A picture's file and (epoch, index), or None for no augmentation -> pixels

@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from app.image.reader import Reader
+from app.image.views import Pixels
 from app.model.labels import Label
-from app.model.registry import Pixels
+from app.model.library import Library
 from app.settings import Settings
-from app.training.augment import augmented, ten_crops
+from app.training.ahead import map_ahead
+from app.training.augment import SHIFT_STD, jittered, shift_colour, ten_crops
 from app.training.backbone import CutNetwork, cut_network
 from app.training.base import Starting, read_base
 from app.training.checkpoint import CheckpointFile
@@ -25,7 +28,6 @@ from app.training.loop import Trainer, gather_logits
 from app.training.metrics import nll, top_share
 from app.training.options import Options
 from app.training.outcome import write_model
-from app.training.pixels import load_pixels, map_ahead
 from app.training.results import measure
 from app.training.sources import CachedSource, PictureSource, Source
 from app.training.split import Sample, Split, make_split
@@ -46,6 +48,16 @@ class Run:
     refused: list[Refused]
     alike: list[tuple[str, str]]
     network: CutNetwork
+    reader: Reader
+    library: Library
+
+    def centre_crop(self, path: Path) -> Pixels:
+        """uint8 (crop, crop, 3), exactly as the service with these settings would see an upload of the file.
+
+        Raises ``ServiceError`` when the service would refuse it.
+        """
+        pixels: Pixels = self.reader.read(path.read_bytes(), self.start.manifest.preprocessing.centre_crop()).pixels[0]
+        return pixels
 
     @property
     def device(self) -> torch.device:
@@ -62,11 +74,12 @@ class Run:
 
 def prepare_run(options: Options, settings: Settings, ranks: Ranks) -> Run:
     """Read the base and the data. Raises ``ModelError`` with what is wrong with either."""
-    start = read_base(options.base, options.name, settings)
+    reader, library = Reader.from_settings(settings), Library.from_settings(settings)
+    start = read_base(options.base, options.name, library)
     listing = list_pictures(options.data, read_exclusions(options.exclude))
     with ranks.one_after_the_first():
         work = settings.store_dir / WORK
-        usable, broken = inspect(listing, work / "inspected.jsonl", settings.max_pixels, options.workers)
+        usable, broken = inspect(listing, work / "inspected.jsonl", reader, options.workers)
     refused = [*listing.refused, *broken]
     labels = choose_labels(listing.classes, options.labels, settings.models_dir)
     names = class_names(listing.classes, labels)
@@ -87,7 +100,7 @@ def prepare_run(options: Options, settings: Settings, ranks: Ranks) -> Run:
     network.tail.to(ranks.device)
     amp = options.recipe.amp and ranks.device.type == "cuda"
     options = replace(options, recipe=replace(options.recipe, amp=amp))
-    return Run(options, settings, ranks, start, labels, split, refused, alike, network)
+    return Run(options, settings, ranks, start, labels, split, refused, alike, network, reader, library)
 
 
 def tell_data(run: Run) -> None:
@@ -115,22 +128,24 @@ def picture_source(run: Run) -> PictureSource:
 
 def augmented_loader(run: Run) -> Callable[[Path, tuple[int, int] | None], Pixels]:
     """The service's pixels where nothing is to be augmented, a random crop of the paper's kind elsewhere."""
-    preprocessing, settings, seed = run.start.manifest.preprocessing, run.settings, run.options.recipe.seed
+    preprocessing, seed = run.start.manifest.preprocessing, run.options.recipe.seed
 
     def load(path: Path, place: tuple[int, int] | None) -> Pixels:
         if place is None or run.options.augment == "none":
-            return load_pixels(path, preprocessing, settings)
-        return augmented(path.read_bytes(), preprocessing, settings.max_pixels, np.random.default_rng([seed, *place]))
+            return run.centre_crop(path)
+        generator = np.random.default_rng([seed, *place])
+        (pixels,) = run.reader.read(path.read_bytes(), jittered(preprocessing, generator)).pixels
+        return shift_colour(pixels, generator.normal(0, SHIFT_STD, 3))
 
     return load
 
 
 def ten_crop_logits(run: Run, samples: list[Sample]) -> Tensor:
     """fp32 (N, 10, classes) for the samples, the same in every process."""
-    preprocessing, settings, options = run.start.manifest.preprocessing, run.settings, run.options
+    views, options = ten_crops(run.start.manifest.preprocessing), run.options
 
     def load(sample: Sample) -> Pixels:
-        return ten_crops((options.data / sample.path).read_bytes(), preprocessing, settings.max_pixels)
+        return run.reader.read((options.data / sample.path).read_bytes(), views).pixels
 
     mine = samples[run.ranks.share(len(samples))]
     found = []
@@ -163,14 +178,14 @@ def cached_source(run: Run, samples: list[Sample]) -> CachedSource:
 
 def compute_missing(run: Run, cache: FeatureCache, paths: dict[str, Path]) -> None:
     """The rows that the cache lacks, for pictures by digest: each process computes its share, into its own shard."""
-    options, preprocessing = run.options, run.start.manifest.preprocessing
+    options = run.options
     missing = cache.missing(paths)
     run.ranks.barrier()  # everyone has looked before anyone writes
     mine = missing[run.ranks.share(len(missing))]
     if not mine:
         return
     pictures = map_ahead(
-        lambda digest: load_pixels(paths[digest], preprocessing, run.settings),
+        lambda digest: run.centre_crop(paths[digest]),
         mine, options.workers, 2 * options.feature_batch_size,
     )  # fmt: skip
     with tqdm(total=len(mine), desc="Frozen layers", unit="image", disable=not run.ranks.is_first) as bar:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.server.run import CLOSING_S
+from app.server.leave import CLOSING_S
 from app.settings import Settings
 from tests.running import ROOT
 from tests.system.deployment.compose import interpolate, mounts_of, read_compose, size_bytes

@@ -2,31 +2,30 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from app.errors import ServiceError
 from app.image.decode import decode
 from app.image.fast import decode_fast, preprocess_fast
 from app.image.preprocess import preprocess
-from app.model.manifest import Preprocessing
+from app.image.views import Pixels, Views
 from tests.image.test_decode import save_heic
-from tests.image.test_preprocess import EMBEDDED, SIZES, VGG16
+from tests.image.test_preprocess import EMBEDDED, MANY, SIZES, VGG16
 from tests.pictures import encode, photograph, wide_gamut_profile
 
 MAX_PIXELS = 20_000_000
 
 
-def resized(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    return preprocess_fast(np.array(image), preprocessing)
+def shown_fast(image: Image.Image, views: Views) -> Pixels:
+    return preprocess_fast(np.array(image), views)
 
 
-@pytest.mark.parametrize("preprocessing", [VGG16, EMBEDDED], ids=["bilinear", "bicubic"])
+@pytest.mark.parametrize("views", [VGG16, EMBEDDED, MANY], ids=["bilinear", "bicubic", "many"])
 @pytest.mark.parametrize("size", [*SIZES, (30, 2000), (1, 20_000)])
-def test_it_follows_the_exact_path_to_within_a_level(size: tuple[int, int], preprocessing: Preprocessing) -> None:
+def test_it_follows_the_exact_path_to_within_a_level(size: tuple[int, int], views: Views) -> None:
     image = photograph("coffee").resize(size)
-    exact, fast = preprocess(image, preprocessing), resized(image, preprocessing)
-    assert fast.shape == exact.shape == (224, 224, 3)
+    exact, fast = preprocess(image, views), shown_fast(image, views)
+    assert fast.shape == exact.shape == (len(views.places), 224, 224, 3)
     assert fast.dtype == np.uint8
     off_by = np.abs(fast.astype(int) - exact.astype(int))
     assert (off_by <= 1).mean() >= 0.999
@@ -35,11 +34,11 @@ def test_it_follows_the_exact_path_to_within_a_level(size: tuple[int, int], prep
 
 def test_a_large_jpeg_is_decoded_smaller_and_tells_its_real_size() -> None:
     large = photograph("coffee").resize((4200, 2800))
-    whole, part = decode(encode(large, "JPEG"), MAX_PIXELS), decode(encode(large, "JPEG"), MAX_PIXELS, VGG16.resize)
-    assert (part.width, part.height) == (whole.width, whole.height) == (4200, 2800)
-    assert whole.image.size == (4200, 2800)
-    assert part.image.size == (2100, 1400)  # a half; a quarter would be less than four times the 256 that are needed
-    off_by = np.abs(resized(part.image, VGG16).astype(int) - preprocess(whole.image, VGG16).astype(int))
+    whole, part = decode(encode(large, "JPEG"), MAX_PIXELS), decode(encode(large, "JPEG"), MAX_PIXELS, VGG16.short_side)
+    assert part.info == whole.info == ("JPEG", 4200, 2800)
+    assert whole.pixels.size == (4200, 2800)
+    assert part.pixels.size == (2100, 1400)  # a half; a quarter would be less than four times the 256 that are needed
+    off_by = np.abs(shown_fast(part.pixels, VGG16).astype(int) - preprocess(whole.pixels, VGG16).astype(int))
     assert off_by.mean() < 0.5
 
 
@@ -47,8 +46,8 @@ def test_a_large_turned_jpeg_tells_its_size_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     decoded = decode(encode(photograph("coffee").resize((4200, 2800)), "JPEG", exif=exif), MAX_PIXELS, 256)
-    assert (decoded.width, decoded.height) == (2800, 4200)
-    assert decoded.image.size == (1400, 2100)
+    assert decoded.info == ("JPEG", 2800, 4200)
+    assert decoded.pixels.size == (1400, 2100)
 
 
 @pytest.mark.parametrize(
@@ -64,9 +63,9 @@ def test_both_decoders_shrink_to_the_same_pixels(
     size: tuple[int, int], short_side: int, expected: tuple[int, int]
 ) -> None:
     data = encode(photograph("coffee").resize(size), "JPEG")
-    image = decode(data, MAX_PIXELS, short_side).image
+    image = decode(data, MAX_PIXELS, short_side).pixels
     assert image.size == expected
-    assert np.array_equal(decode_fast(data, MAX_PIXELS, short_side).image, np.asarray(image))
+    assert np.array_equal(decode_fast(data, MAX_PIXELS, short_side).pixels, np.asarray(image))
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
@@ -80,7 +79,7 @@ def test_both_paths_accept_and_refuse_the_same_files(image_format: str) -> None:
         damaged[random.integers(0, len(data), 4)] = random.integers(0, 256, 4)
         files.append(damaged.tobytes())
     for file in files:
-        assert outcome(decode, file, MAX_PIXELS) == outcome(decode_fast, file, MAX_PIXELS, VGG16.resize)
+        assert outcome(decode, file, MAX_PIXELS) == outcome(decode_fast, file, MAX_PIXELS, VGG16.short_side)
 
 
 def outcome(way: Callable[..., object], *arguments: object) -> str:
@@ -110,6 +109,6 @@ def jpegs() -> Iterator[tuple[str, bytes]]:
 
 @pytest.mark.parametrize("data", [data for _, data in jpegs()], ids=[name for name, _ in jpegs()])
 def test_a_jpeg_that_is_not_large_has_the_same_pixels_on_both_paths(data: bytes) -> None:
-    whole, fast = decode(data, MAX_PIXELS), decode_fast(data, MAX_PIXELS, VGG16.resize)
-    assert (fast.format, fast.width, fast.height) == (whole.format, whole.width, whole.height)
-    assert np.array_equal(fast.image, np.asarray(whole.image))
+    whole, fast = decode(data, MAX_PIXELS), decode_fast(data, MAX_PIXELS, VGG16.short_side)
+    assert fast.info == whole.info
+    assert np.array_equal(fast.pixels, np.asarray(whole.pixels))

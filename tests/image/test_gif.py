@@ -34,7 +34,7 @@ def test_a_frame_beyond_its_canvas_counts_with_its_size() -> None:
 def test_the_first_frame_is_the_one_that_pillow_reads(disposal: int) -> None:
     frames = [photograph().rotate(90)] * 2
     data = encode(photograph(), "GIF", save_all=True, append_images=frames, disposal=disposal)
-    assert difference(decode(data, 10**8).image, photograph()) < 7
+    assert difference(decode(data, 10**8).pixels, photograph()) < 7
 
 
 def test_it_is_the_reader_that_pillow_uses() -> None:

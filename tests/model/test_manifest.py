@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import ModelError, UnknownModel
-from app.model.manifest import find_manifest, labels_path, read_manifest
+from app.errors import ModelError
+from app.model.manifest import read_manifest
 from tests.dummy import MODELS
 
 SHIPPED = json.loads((MODELS / "vgg16" / "manifest.json").read_text())
@@ -15,14 +15,6 @@ def write(folder: Path, content: object, name: str = "vgg16") -> Path:
     path.parent.mkdir(parents=True)
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return path
-
-
-@pytest.mark.parametrize("name", ["vgg16", "efficientnet_lite0"])
-def test_shipped_manifests(name: str) -> None:
-    manifest = find_manifest(name, MODELS, MODELS)
-    assert manifest.name == name
-    assert labels_path(manifest, MODELS, MODELS) == MODELS / "labels" / "imagenet1k.csv"
-    assert manifest.weights.sha256
 
 
 @pytest.mark.parametrize(
@@ -50,20 +42,3 @@ def test_a_faulty_manifest_is_named_with_its_fault(tmp_path: Path, change: dict[
 def test_a_manifest_that_is_not_json(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not JSON"):
         read_manifest(write(tmp_path, "{"))
-
-
-def test_the_store_goes_before_what_came_with_the_service(tmp_path: Path) -> None:
-    write(tmp_path, SHIPPED | {"version": "mine"})
-    assert find_manifest("vgg16", MODELS, tmp_path).version == "mine"
-
-
-@pytest.mark.parametrize("name", ["nothing", "..", "../vgg16", "VGG16", "", "a/b"])
-def test_there_is_no_such_model(name: str) -> None:
-    with pytest.raises(UnknownModel):
-        find_manifest(name, MODELS, MODELS)
-
-
-def test_a_label_file_that_is_not_there() -> None:
-    manifest = find_manifest("vgg16", MODELS, MODELS).model_copy(update={"labels": "nothing.csv"})
-    with pytest.raises(ModelError, match="missing"):
-        labels_path(manifest, MODELS, MODELS)

@@ -2,21 +2,17 @@
 
 import json
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
 from app.model.store import ModelStore
-from tests.dummy import DummyNetwork, dummy_model
-from tests.pictures import encode, photograph, png
-from tests.running import ROOT, clean_environment, running, running_process, wait_until
+from tests.pictures import encode, photograph
+from tests.running import ROOT, clean_environment, running_process, wait_until
 
 NAME = "efficientnet_lite0"
 CAT = encode(photograph("chelsea"), "JPEG")
@@ -102,32 +98,3 @@ def test_livez_answers_while_the_network_is_still_loading(embedded_store: Path) 
         first = httpx.get(f"{url}/readyz")
         assert first.status_code == 503  # torch alone takes longer to import than the server to listen
         wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200, 60)
-
-
-def test_sigterm_finishes_what_was_accepted() -> None:
-    network = DummyNetwork()
-    network.gate.clear()
-    with running(dummy_model(network), drain_delay_s=0.4) as service, ThreadPoolExecutor(4) as pool:
-        accepted = [pool.submit(service.predict, png((1, 2, 3))) for _ in range(3)]
-        wait_until(lambda: service.service.admission.in_flight == 3)
-        service.server.handle_exit(signal.SIGTERM, None)
-        wait_until(lambda: service.client.get("/readyz").json().get("code") == "draining")
-        late = pool.submit(service.predict, png((1, 2, 3)))  # within the delay: still served
-        wait_until(lambda: service.service.admission.in_flight == 4)
-        time.sleep(0.6)
-        refused = service.predict(png((1, 2, 3)))
-        assert (refused.status_code, refused.json()["code"]) == (503, "draining")
-        network.gate.set()
-        assert [future.result().status_code for future in (*accepted, late)] == [200] * 4
-
-
-def test_an_endless_request_does_not_hold_the_process_for_ever() -> None:
-    network = DummyNetwork()
-    network.gate.clear()
-    with running(dummy_model(network), drain_timeout_s=0.3) as service, ThreadPoolExecutor(1) as pool:
-        stuck = pool.submit(service.predict, png((1, 2, 3)))
-        wait_until(lambda: service.service.admission.in_flight == 1)
-        service.server.handle_exit(signal.SIGTERM, None)
-        wait_until(lambda: service.server.should_exit)
-        network.gate.set()
-        assert stuck.result().status_code == 200

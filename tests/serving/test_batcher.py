@@ -189,7 +189,7 @@ def test_a_batch_that_never_ends_can_be_abandoned() -> None:
         doubler.gate.clear()
         tasks = [asyncio.create_task(batcher.submit("a", number)) for number in range(3)]
         await doubler.busy()
-        batcher.abandon()
+        batcher.abandon(InternalError("the network hangs"))
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [InternalError] * 3
         with pytest.raises(Draining):

@@ -2,18 +2,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.image.fast import decode_fast, preprocess_fast
+from app.image.reader import Reader
+from app.image.views import Pixels
 from app.preparing.origin import torchvision_preprocessing
-from app.training.augment import EIGENVALUES, EIGENVECTORS, augmented, shift_colour, ten_crops
+from app.training.augment import EIGENVALUES, EIGENVECTORS, jittered, shift_colour, ten_crops
 from tests.pictures import encode, photograph, plain
 
 PREPROCESSING = torchvision_preprocessing()
 CAT = encode(photograph("chelsea"))
-LIMIT = 10**8
+READER = Reader(10**8, exact=False)
 
 
-def draw(data: bytes, *seed: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    return augmented(data, PREPROCESSING, LIMIT, np.random.default_rng(seed))
+def draw(data: bytes, *seed: int) -> Pixels:
+    pixels: Pixels = READER.read(data, jittered(PREPROCESSING, np.random.default_rng(seed))).pixels[0]
+    return pixels
 
 
 def test_the_same_seed_gives_the_same_picture_and_another_one_another() -> None:
@@ -52,9 +54,9 @@ def test_the_colour_shift_has_the_published_components() -> None:
 
 
 def test_the_fifth_crop_is_the_services_own_and_the_last_five_are_mirrored() -> None:
-    crops = ten_crops(CAT, PREPROCESSING, LIMIT)
+    crops = READER.read(CAT, ten_crops(PREPROCESSING)).pixels
     assert crops.shape == (10, 224, 224, 3)
-    assert np.array_equal(crops[4], preprocess_fast(decode_fast(CAT, LIMIT, 256).image, PREPROCESSING))
+    assert np.array_equal(crops[4:5], READER.read(CAT, PREPROCESSING.centre_crop()).pixels)
     assert np.array_equal(crops[5:], crops[:5, :, ::-1])
     assert len({crop.tobytes() for crop in crops}) == 10
 
@@ -63,4 +65,4 @@ def test_the_fifth_crop_is_the_services_own_and_the_last_five_are_mirrored() -> 
 def test_extreme_pictures_are_cropped_too(size: tuple[int, int]) -> None:
     data = encode(plain((10, 20, 30), size))
     assert draw(data, 1).shape == (224, 224, 3)
-    assert ten_crops(data, PREPROCESSING, LIMIT).shape == (10, 224, 224, 3)
+    assert READER.read(data, ten_crops(PREPROCESSING)).pixels.shape == (10, 224, 224, 3)

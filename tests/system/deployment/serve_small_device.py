@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import BatchTooLarge
-from app.model.registry import Pixels
+from app.image.views import Pixels
 from tests.system.load.serve_simulated import serve
 from tests.system.load.simulated import SimulatedNetwork
 

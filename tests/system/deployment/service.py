@@ -133,14 +133,12 @@ def classifies(host: str, photograph: bytes, expected: int) -> None:
 
 def expected_class(store: Path, photograph: bytes) -> int:
     """The checkout's own answer, without any server."""
-    from app.image.decode import decode
-    from app.image.preprocess import preprocess
+    from app.image.reader import Reader
     from app.model.load import load_model
 
     model = load_model(MODEL, Settings(store_dir=store, device="cpu", max_batch_size=1))
-    picture = decode(photograph, 100_000_000, None).image
-    pixels = preprocess(picture, model.manifest.preprocessing)
-    indices, _ = model.network.top_k(np.array(pixels)[None], 1)
+    reading = Reader(100_000_000, exact=False).read(photograph, model.manifest.preprocessing.centre_crop())
+    indices, _ = model.network.top_k(reading.pixels, 1)
     return int(indices[0, 0])
 
 

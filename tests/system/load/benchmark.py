@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.image.decode import decode
-from app.image.preprocess import preprocess
+from app.image.reader import Reader
+from app.image.views import Pixels
 from app.model.load import load_model
-from app.model.registry import Pixels, ServedModel
+from app.model.registry import ServedModel
 from app.settings import read_settings
 from tests.system.load.client import Outcome, closed_loop, open_loop
 from tests.system.load.large import measure_large_photographs
@@ -84,8 +84,8 @@ def measure_network(arguments: argparse.Namespace, jpegs: list[bytes]) -> None:
     os.environ |= {"VGG_MODEL": arguments.model, "VGG_MODELS": arguments.model}
     settings = read_settings()
     model = load_model(arguments.model, settings)
-    pictures = [decode(data, settings.max_pixels).image for data in jpegs]
-    pixels = np.stack([preprocess(picture, model.manifest.preprocessing) for picture in pictures])
+    reader, views = Reader(settings.max_pixels, exact=True), model.manifest.preprocessing.centre_crop()
+    pixels = np.concatenate([reader.read(jpeg, views).pixels for jpeg in jpegs])
     uploads = [Upload(jpeg, top_class(model, picture)) for jpeg, picture in zip(jpegs, pixels, strict=True)]
     sizes = sorted({1, model.max_batch_size})
     bare: dict[int, list[float]] = {size: [] for size in sizes}

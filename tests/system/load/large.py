@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from app.image.decode import decode
-from app.image.fast import decode_fast, preprocess_fast
-from app.image.preprocess import preprocess
+from app.image.reader import Reader
+from app.image.views import Pixels
 from app.model.load import load_model
-from app.model.registry import Pixels, ServedModel
+from app.model.registry import ServedModel
 from app.settings import read_settings
 from tests.system.load.uploads import enlarged, plain_loop
 
@@ -23,19 +22,20 @@ def measure_large_photographs(model_name: str, jpegs: list[bytes]) -> None:
     """Prints the CPU time of decode and preprocess, and how far the network's probabilities lie apart."""
     settings = read_settings()
     model = load_model(model_name, settings)
-    preprocessing = model.manifest.preprocessing
+    views = model.manifest.preprocessing.centre_crop()
+    exact, fast = (Reader(settings.max_pixels, exact=exact) for exact in (True, False))
     costs: dict[str, list[float]] = {"plain loop": [], "exact": [], "fast": []}
     answers = []
     for jpeg in tqdm(jpegs, unit="photograph"):
         large = enlarged(jpeg, PIXELS)
         costs["plain loop"].append(plain_loop([large], 0))
         began = time.process_time()
-        exact = preprocess(decode(large, settings.max_pixels).image, preprocessing)
+        exact_pixels = exact.read(large, views).pixels
         costs["exact"].append(time.process_time() - began)
         began = time.process_time()
-        fast = preprocess_fast(decode_fast(large, settings.max_pixels, preprocessing.resize).image, preprocessing)
+        fast_pixels = fast.read(large, views).pixels
         costs["fast"].append(time.process_time() - began)
-        answers.append(probabilities(model, np.stack([exact, fast])))
+        answers.append(probabilities(model, np.concatenate([exact_pixels, fast_pixels])))
     base = statistics.median(costs["plain loop"])
     for name, seconds in costs.items():
         cost = statistics.median(seconds)

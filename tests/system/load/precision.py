@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from app.image.decode import decode
-from app.image.preprocess import preprocess
+from app.image.reader import Reader
+from app.image.views import Pixels
 from app.model.load import load_model
 from app.model.network import TorchNetwork
-from app.model.registry import Pixels, ServedModel
+from app.model.registry import ServedModel
 from app.settings import read_settings
 from tests.system.load.large import probabilities
 
@@ -29,8 +29,8 @@ def measure_precisions(model_name: str, jpegs: list[bytes], rounds: int) -> None
     models = {name: load_model(model_name, settings.model_copy(update={"precision": name})) for name in PRECISIONS}
     forwards = {"plain eager": plain_eager(models["fp32"])}
     forwards |= {precision: as_served(model) for precision, model in models.items()}
-    preprocessing = models["fp32"].manifest.preprocessing
-    pixels = np.stack([preprocess(decode(jpeg, settings.max_pixels).image, preprocessing) for jpeg in jpegs])
+    reader, views = Reader(settings.max_pixels, exact=True), models["fp32"].manifest.preprocessing.centre_crop()
+    pixels = np.concatenate([reader.read(jpeg, views).pixels for jpeg in jpegs])
     speeds: dict[str, list[float]] = {name: [] for name in forwards}
     for turn in tqdm(range(rounds), unit="round"):
         for name, forward in forwards.items():

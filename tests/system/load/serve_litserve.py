@@ -14,7 +14,7 @@ from PIL import Image
 from starlette.requests import Request
 from torchvision.transforms import functional
 
-from app.model.registry import Pixels
+from app.image.views import Pixels
 from tests.system.load.simulated import SimulatedNetwork
 
 

@@ -9,21 +9,21 @@ from typing import NoReturn
 import app.image.fast  # noqa: F401 - torch, which a real network would have imported by now
 from app.logs import set_up_logging
 from app.main import create_app
-from app.model.labels import read_labels
-from app.model.manifest import find_manifest, labels_path
+from app.model.library import Library
 from app.model.registry import ServedModel
 from app.model.selection import Selection
 from app.server.listener import listen
-from app.server.run import leave, run
+from app.server.run import end_process, run_server
 from app.settings import Settings, read_settings
 from tests.system.load.simulated import SimulatedNetwork
 
 
 def simulated_model(settings: Settings, network: SimulatedNetwork) -> ServedModel:
-    manifest = find_manifest("vgg16", settings.models_dir, settings.store_dir)
+    library = Library.from_settings(settings)
+    manifest = library.manifest("vgg16")
     return ServedModel(
         manifest=manifest,
-        labels=read_labels(labels_path(manifest, settings.models_dir, settings.store_dir)),
+        labels=library.labels(manifest),
         network=network,
         weights_sha256="0" * 64,
         device="simulated",
@@ -38,7 +38,7 @@ def serve(network: SimulatedNetwork) -> NoReturn:
     set_up_logging(settings.log_format, settings.log_level)
     model = simulated_model(settings, network)
     app = create_app(settings, lambda _: model, Selection((model.name,)))
-    leave(run(app, listen(settings.host, settings.port)))
+    end_process(run_server(app, app.state.service, listen(settings.host, settings.port)))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from app.model.registry import Pixels
+from app.image.views import Pixels
 
 CLASSES = 1000
 POISON, HANG = (255, 0, 255), (0, 255, 255)  # pictures of these colours break, or never end, a forward pass

@@ -1,32 +1,13 @@
-"""From a picture's file to what the network sees: by the service's own decode and preprocess, in threads."""
+"""Many files at once: a ``map`` that works ahead."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
-
-from app.image.decode import decode
-from app.image.fast import decode_fast, preprocess_fast
-from app.image.preprocess import preprocess
-from app.model.manifest import Preprocessing
-from app.model.registry import Pixels
-from app.settings import Settings
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-def load_pixels(path: Path, preprocessing: Preprocessing, settings: Settings) -> Pixels:
-    """uint8 (crop, crop, 3), exactly as the service with these settings would see an upload of the file.
-
-    Raises ``ServiceError`` when the service would refuse it.
-    """
-    data = path.read_bytes()
-    if settings.decode == "fast":
-        return preprocess_fast(decode_fast(data, settings.max_pixels, preprocessing.resize).image, preprocessing)
-    return preprocess(decode(data, settings.max_pixels).image, preprocessing)
 
 
 def map_ahead(function: Callable[[T], R], items: Iterable[T], workers: int, ahead: int) -> Iterator[R]:

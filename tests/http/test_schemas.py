@@ -1,0 +1,47 @@
+"""What handlers build is what the document describes, in every field and of every model."""
+
+import pytest
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from app.errors import QueueFull
+from app.http import schemas
+from app.http.context import begin
+from app.http.problems import problem
+from app.image.decode import ImageInfo
+from app.serving.pipeline import Prediction, Ranked, Stages
+from tests.dummy import DummyNetwork, dummy_model
+
+MODEL = dummy_model(DummyNetwork())
+CONTEXT = begin({"headers": []})
+PREDICTION = Prediction(
+    [Ranked(MODEL.labels[207], 0.9), Ranked(MODEL.labels[1], 0.1)],
+    ImageInfo("JPEG", 640, 480),
+    4,
+    Stages(0.003, 0.002, 0.0004, 0.0098),
+)
+ANSWERS = [
+    (schemas.PredictionResponse, schemas.prediction_response(CONTEXT, MODEL, PREDICTION)),
+    (
+        schemas.BatchResponse,
+        schemas.batch_response(
+            CONTEXT, MODEL, [schemas.file_result(CONTEXT, PREDICTION), problem(QueueFull("full"), CONTEXT.request_id)]
+        ),
+    ),
+    (schemas.ModelInfo, schemas.model_info(MODEL)),
+    (schemas.ModelDetail, schemas.model_detail(MODEL)),
+    (schemas.Problem, problem(QueueFull("full"), "id")),
+]
+
+
+@pytest.mark.parametrize(("wire_type", "answer"), ANSWERS, ids=[wire_type.__name__ for wire_type, _ in ANSWERS])
+def test_what_is_built_has_its_wire_type(wire_type: type[TypedDict], answer: object) -> None:  # type: ignore[valid-type]
+    TypeAdapter(wire_type).validate_python(answer, strict=True, extra="forbid")
+
+
+def test_ranks_and_names_go_together() -> None:
+    answer = schemas.prediction_response(CONTEXT, MODEL, PREDICTION)
+    assert [(one["rank"], one["class_index"]) for one in answer["predictions"]] == [(1, 207), (2, 1)]
+    assert answer["predictions"][0]["label_zh"] == "金毛寻回犬"
+    assert answer["timing_ms"]["inference"] == 9.8
+    assert answer["timing_ms"]["total"] >= 0

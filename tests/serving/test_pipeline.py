@@ -1,0 +1,93 @@
+"""Bytes in, labels out, with the dummy network in the place of a real one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from app.errors import DeadlineExceeded, InternalError, InvalidParameter, UnsupportedMediaType
+from app.image.reader import Reader
+from app.model.registry import Candidate, Item, Registry, ServedModel, run
+from app.serving.batcher import Batcher
+from app.serving.metrics import Metrics
+from app.serving.pipeline import Pipeline, Prediction, choose_top_k
+from tests.dummy import POISON_BLUE, DummyNetwork, dummy_model, expected_class
+from tests.pictures import png
+
+MODEL = dummy_model(DummyNetwork())
+
+
+def ask(metrics: Metrics, scenario: Callable[[Pipeline], Awaitable[object]]) -> None:
+    """Let a scenario use a pipeline on an event loop of its own."""
+
+    async def live() -> None:
+        batcher: Batcher[ServedModel, Item, list[Candidate]] = Batcher(run, lambda model: model.max_batch_size)
+        pipeline = Pipeline(Registry("vgg16"), batcher, metrics, Reader(10**7, exact=True), decode_workers=2)
+        pipeline.start()
+        await scenario(pipeline)
+        await pipeline.close()
+
+    asyncio.run(live())
+
+
+def test_each_image_gets_its_own_labels_and_its_stages_are_counted() -> None:
+    metrics = Metrics()
+    found: list[Prediction] = []
+
+    async def scenario(pipeline: Pipeline) -> None:
+        assert pipeline.rate is None
+        colors = [(number, number % 5, 0) for number in range(12)]
+        answers = await asyncio.gather(*(pipeline.predict(png(color), MODEL, 3) for color in colors))
+        for color, answer in zip(colors, answers, strict=True):
+            assert answer.ranked[0].label is MODEL.labels[expected_class(color)]
+            assert len(answer.ranked) == 3
+        assert pipeline.rate
+        found.extend(answers)
+
+    ask(metrics, scenario)
+    assert all(seconds > 0 for answer in found for seconds in answer.stages)
+    for stage in ("decode", "preprocess", "queue", "inference"):
+        assert f"{stage}_duration_seconds_count 12.0" in metrics.exposition().decode()
+
+
+def test_what_is_wrong_with_one_image_is_said_to_its_caller_alone() -> None:
+    async def scenario(pipeline: Pipeline) -> None:
+        good, text, poison = await asyncio.gather(
+            pipeline.predict(png((1, 0, 0)), MODEL, 1),
+            pipeline.predict(b"text", MODEL, 1),
+            pipeline.predict(png((1, 2, POISON_BLUE)), MODEL, 1),
+            return_exceptions=True,
+        )
+        assert isinstance(good, Prediction)
+        assert isinstance(text, UnsupportedMediaType)
+        assert isinstance(poison, InternalError)
+        assert "poison" not in poison.detail
+
+    ask(Metrics(), scenario)
+
+
+def test_nobody_waits_for_a_network_that_is_given_up() -> None:
+    network = DummyNetwork()
+    network.gate.clear()
+    model = dummy_model(network)
+
+    async def scenario(pipeline: Pipeline) -> None:
+        waiting = asyncio.create_task(pipeline.predict(png((1, 0, 0)), model, 1))
+        async with asyncio.timeout(20):
+            while not pipeline.forward_s:
+                await asyncio.sleep(0.01)
+            pipeline.abandon(DeadlineExceeded("enough"))
+            with pytest.raises(DeadlineExceeded, match="enough"):
+                await waiting
+        network.gate.set()
+
+    ask(Metrics(), scenario)
+
+
+def test_how_many_classes_are_answered() -> None:
+    assert choose_top_k(None, MODEL) == 5
+    assert choose_top_k(1000, MODEL) == 1000
+    assert choose_top_k(None, dummy_model(DummyNetwork(), labels=MODEL.labels[:2])) == 2
+    for wrong in (0, 1001):
+        with pytest.raises(InvalidParameter, match="between 1 and 1000"):
+            choose_top_k(wrong, MODEL)
