@@ -14,4 +14,4 @@ Starts the servers itself, with the settings of the environment. Every answer is
 
 from interpreter import enter
 
-enter("tests.system.load.benchmark", __doc__)
+enter("tests.system.load.command", __doc__)

@@ -12,4 +12,4 @@ requests are sent, and every one of their answers is checked. Exits with 0 when 
 
 from interpreter import enter
 
-enter("tests.system.chaos.chaos", __doc__)
+enter("tests.system.chaos.command", __doc__)

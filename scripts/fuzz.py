@@ -11,4 +11,4 @@ What they learn and find stays in .fuzz/. Exits with 0 when nothing was found. N
 
 from interpreter import enter
 
-enter("tests.system.fuzzing.fuzz", __doc__)
+enter("tests.system.fuzzing.command", __doc__)

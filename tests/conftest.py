@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract import add_options
 from tests.dummy import DummyNetwork, dummy_model
 from tests.running import ROOT, RunningService, clean_environment, running, running_process
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,8 @@ def expected_class(color: Color) -> int:
 class DummyNetwork:
     """The class is a function of the top left pixel. Pictures with ``POISON_BLUE`` break the whole batch.
 
-    ``gate`` holds every forward until it is set; ``shuffle`` answers each image with its neighbour's answer.
+    ``gate`` holds every forward until it is set, ``begun`` counts those that have come so far; ``shuffle`` answers each
+    image with its neighbour's answer.
     """
 
     def __init__(self, seconds: float = 0.0, *, shuffle: bool = False, classes: int = 1000) -> None:
@@ -34,11 +35,13 @@ class DummyNetwork:
         self.shuffle = shuffle
         self.classes = classes
         self.batches: list[int] = []
+        self.begun = 0
         self.broken = False
         self.gate = threading.Event()
         self.gate.set()
 
     def top_k(self, pixels: Pixels, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        self.begun += 1
         self.gate.wait(30)
         time.sleep(self.seconds)
         self.batches.append(len(pixels))

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +42,11 @@ class RunningService:
     def predict(self, data: bytes, **params: str | int) -> httpx.Response:
         return self.client.post("/predict", files={"file": ("picture", data)}, params=params)
 
+    def metric(self, name: str) -> float:
+        """What ``/metrics`` says at this moment; ``name`` with its labels."""
+        lines = self.client.get("/metrics").text.splitlines()
+        return next(float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name)
+
 
 def settings(**changes: object) -> Settings:
     values: dict[str, object] = {"host": "127.0.0.1", "port": 0, "drain_delay_s": 0.0} | changes
@@ -75,28 +81,47 @@ def running(
         assert not thread.is_alive()
 
 
+class ServiceProcess:
+    """``python -m app`` as users run it. Its log goes to a file: a pipe that nobody empties would hold it up."""
+
+    def __init__(self, url: str, environment: dict[str, str]) -> None:
+        self._url = url
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by end()
+        self._process = subprocess.Popen([sys.executable, "-m", "app"], cwd=ROOT, env=environment, stderr=self._log)
+        self.status: int | None = None
+
+    def wait_ready(self) -> None:
+        wait_until(lambda: self._process.poll() is not None or get_status(f"{self._url}/readyz") == 200, 120)
+        assert self._process.poll() is None, self.end()
+
+    def end(self) -> str:
+        """Tell it to stop, wait until it has, and hand out its log."""
+        if self.status is None:
+            self._process.terminate()
+            self.status = self._process.wait(30)
+        self._log.seek(0)
+        return self._log.read()
+
+    def close(self) -> None:
+        self.end()
+        self._log.close()
+
+
 @contextmanager
-def running_process(environment: dict[str, str], *, ready: bool = True) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """``python -m app`` as users run it; yields its address and the process."""
+def running_process(environment: dict[str, str], *, ready: bool = True) -> Iterator[tuple[str, ServiceProcess]]:
+    """Yields the service's address and its process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app"],
-        cwd=ROOT,
-        env=clean_environment() | {"VGG_PORT": str(port), "VGG_DRAIN_DELAY_S": "0"} | environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    defaults = {"VGG_PORT": str(port), "VGG_DRAIN_DELAY_S": "0"}
+    process = ServiceProcess(url, clean_environment() | defaults | environment)
     try:
         if ready:
-            wait_until(lambda: process.poll() is not None or get_status(f"{url}/readyz") == httpx.codes.OK, 120)
-            assert process.poll() is None, process.communicate()[1]
+            process.wait_ready()
         yield url, process
     finally:
-        process.terminate()
-        process.communicate(timeout=30)
+        process.close()
 
 
 def clean_environment() -> dict[str, str]:
@@ -109,6 +134,16 @@ def get_status(url: str) -> int:
         return httpx.get(url).status_code
     except httpx.TransportError:
         return 0
+
+
+def listens(url: str) -> bool:
+    """Whether anybody accepts connections there."""
+    address = httpx.URL(url)
+    try:
+        socket.create_connection((address.host, address.port or 80), 0.2).close()
+    except OSError:
+        return False
+    return True
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:

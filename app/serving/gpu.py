@@ -42,6 +42,9 @@ def find_gpus() -> Read | None:
     except pynvml.NVMLError as error:
         logger.debug("No GPU metrics: %s.", error)
         return None
+    if not handles:
+        logger.debug("No GPU metrics: there is no device.")
+        return None
 
     def read() -> list[Gpu]:
         found = []
@@ -55,7 +58,7 @@ def find_gpus() -> Read | None:
             found.append(Gpu(index, name, memory.used, memory.total, busy_percent / 100))
         return found
 
-    return read if handles else None
+    return read
 
 
 class GpuCollector(Collector):

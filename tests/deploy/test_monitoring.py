@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.serving.gpu import Gpu, GpuCollector
 from app.serving.metrics import Metrics
 from tests.running import ROOT
-from tests.system.deployment.faults import FAULTS
+from tests.system.deployment.causes import CAUSES
 
 DEPLOY = ROOT / "deploy"
 RULES = [
@@ -60,7 +60,7 @@ def test_every_metric_of_ours_is_on_the_dashboard(exposed: set[str]) -> None:
 
 
 def test_every_alert_has_a_fault_that_makes_it_fire() -> None:
-    without = {rule["alert"] for rule in RULES} - set(FAULTS)
+    without = {rule["alert"] for rule in RULES} - set(CAUSES)
     assert without == {"NobodyServes", "GpuMemoryNearlyFull"}  # everybody gone at the end; promtool test rules
     assert "GpuMemoryNearlyFull" in (DEPLOY / "alerts_test.yml").read_text(encoding="utf-8")
 

@@ -1,139 +1,252 @@
-"""Each code of the HTTP contract, seen over HTTP."""
+"""The HTTP contract, held by any deployment: all that these tests need is a URL.
+
+    scripts/check-contract https://vgg.example
+
+Without one they hold two services that they start themselves. Nothing here may know which networks are served, how the
+service is set up, or what it is made of.
+"""
 
 import io
-import socket
-import threading
-import time
-from collections.abc import Iterator
+import re
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
-from app.model.registry import ServedModel
-from app.serving.batcher import Batcher
-from app.serving.lifecycle import State
-from tests.dummy import POISON_BLUE, DummyNetwork, dummy_model
-from tests.pictures import encode, huge_png, photograph, png
-from tests.running import RunningService, running, wait_until
+from tests.contract import Deployment, check_problem, post_unfinished
+from tests.pictures import encode, huge_png, photograph, plain
+from tests.system.fuzzing.seeds import seeds
 
-RED = png((200, 10, 10))
-STALLED = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\nxx"
+STAGES = ("decode", "preprocess", "queue", "inference")
+PNG = encode(plain((200, 10, 10)))
+CAT = encode(photograph("chelsea"), "JPEG")
+FORM = "multipart/form-data; boundary=b"
+REFUSED_SEED = "TIFF-LAB"
 
 
-def check_problem(response: httpx.Response, status: int, code: str) -> dict[str, object]:
-    """The whole form of an error, whatever its code."""
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    problem: dict[str, object] = response.json()
-    assert problem.keys() == {"type", "title", "status", "detail", "code", "request_id"}
-    assert (problem["status"], problem["code"]) == (status, code)
-    assert problem["request_id"] == response.headers["x-request-id"]
-    assert "Traceback" not in response.text
-    return problem
+def post(deployment: Deployment, data: bytes, **params: str | int) -> httpx.Response:
+    return deployment.client.post("/predict", files={"file": ("picture", data)}, params=params)
+
+
+def answer(deployment: Deployment, data: bytes, **params: str | int) -> dict[str, Any]:
+    response = post(deployment, data, **params)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def default_model(deployment: Deployment) -> dict[str, Any]:
+    listed = deployment.client.get("/models").raise_for_status().json()
+    (model,) = (model for model in listed["models"] if model["name"] == listed["default"])
+    assert isinstance(model, dict)
+    return model
+
+
+# What comes back
+
+
+def test_a_prediction(deployment: Deployment) -> None:
+    response = post(deployment, CAT)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    found, model = response.json(), default_model(deployment)
+    assert found.keys() == {"request_id", "model", "predictions", "image", "batch_size", "timing_ms"}
+    assert found["request_id"] == response.headers["x-request-id"]
+    assert found["model"] == {key: model[key] for key in ("name", "version", "architecture", "fallback")}
+    assert found["image"] == {"width": 451, "height": 300, "format": "JPEG"}
+    assert found["batch_size"] >= 1
+
+
+def test_predictions_are_ranked_and_labelled_as_the_model_says(deployment: Deployment) -> None:
+    model = default_model(deployment)
+    labels = deployment.client.get(f"/models/{model['name']}").json()["labels"]
+    predictions = answer(deployment, CAT)["predictions"]
+    assert [one["rank"] for one in predictions] == list(range(1, min(5, model["classes"]) + 1))
+    probabilities = [one["probability"] for one in predictions]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert 0 < sum(probabilities) <= 1.0001
+    assert len({one["class_index"] for one in predictions}) == len(predictions)
+    for one in predictions:
+        label = labels[one["class_index"]]
+        assert {key: one[key] for key in ("wnid", "label_en", "label_zh")}.items() <= label.items()
+        assert label["label_en"]
+        assert label["label_zh"]
+        assert label["wnid"] is None or re.fullmatch("n[0-9]{8}", label["wnid"])
+
+
+def test_an_answer_tells_its_times(deployment: Deployment) -> None:
+    response = post(deployment, CAT)
+    timing = response.json()["timing_ms"]
+    assert timing.keys() == {*STAGES, "total"}
+    assert all(timing[stage] >= 0 for stage in STAGES)
+    assert timing["decode"] > 0
+    assert sum(timing[stage] for stage in STAGES) <= timing["total"]
+    parts = [part.split(";dur=") for part in response.headers["server-timing"].split(", ")]
+    assert [name for name, _ in parts] == [*STAGES, "total"]
+    assert all(float(value) >= 0 for _, value in parts)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
+def test_every_format_is_known_by_its_content(deployment: Deployment, image_format: str) -> None:
+    images = {name: data for name, data in seeds().items() if name.startswith(image_format) and name != REFUSED_SEED}
+    assert images
+    for name, data in images.items():
+        response = deployment.client.post("/predict", content=data, headers={"content-type": "image/x-whatever"})
+        assert response.status_code == 200, f"{name}: {response.text}"
+        assert response.json()["image"]["format"] == image_format, name
+
+
+def test_width_and_height_are_those_of_the_upright_picture(deployment: Deployment) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = encode(plain((1, 2, 3), (300, 200)), "JPEG", exif=exif)
+    assert answer(deployment, lying)["image"] == {"width": 200, "height": 300, "format": "JPEG"}
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "image/png", "application/octet-stream"])
+def test_raw_bytes_get_the_answer_that_a_form_gets(deployment: Deployment, content_type: str) -> None:
+    raw = deployment.client.post("/predict", content=CAT, headers={"content-type": content_type}).json()
+    form = answer(deployment, CAT)
+    assert raw["image"] == form["image"]
+    assert raw["predictions"][0]["class_index"] == form["predictions"][0]["class_index"]
+
+
+def test_other_fields_may_come_along(deployment: Deployment) -> None:
+    response = deployment.client.post("/predict", files={"file": CAT}, data={"comment": "my cat", "album": "7"})
+    assert response.status_code == 200
+
+
+def test_top_k(deployment: Deployment) -> None:
+    classes = default_model(deployment)["classes"]
+    assert len(answer(deployment, PNG, top_k=1)["predictions"]) == 1
+    every = answer(deployment, PNG, top_k=classes)["predictions"]
+    assert sorted(one["class_index"] for one in every) == list(range(classes))
+    check_problem(post(deployment, PNG, top_k=classes + 1), 422, "invalid_parameter")
+
+
+def test_different_pictures_at_once_each_get_their_own_answer(deployment: Deployment) -> None:
+    cat = photograph("chelsea")
+    pictures = [encode(cat.crop((20 * step, 10 * step, 200 + 20 * step, 200 + 10 * step))) for step in range(8)]
+    alone = [answer(deployment, picture)["predictions"] for picture in pictures]
+    assert len({str(predictions) for predictions in alone}) > 1
+    with ThreadPoolExecutor(8) as pool:
+        together = [found["predictions"] for found in pool.map(lambda picture: answer(deployment, picture), pictures)]
+    for one, other in zip(alone, together, strict=True):
+        assert one[0]["class_index"] == other[0]["class_index"]
+        assert one[0]["probability"] == pytest.approx(other[0]["probability"], abs=0.01)
+
+
+# Several files in one request
+
+
+def post_batch(deployment: Deployment, *files: bytes) -> httpx.Response:
+    parts = [("file", (f"{number}.png", data)) for number, data in enumerate(files)]
+    return deployment.client.post("/predict/batch", files=parts)
+
+
+def test_a_batch_gets_one_result_or_one_problem_per_file_in_order(deployment: Deployment) -> None:
+    response = post_batch(deployment, CAT, b"text", CAT[:2000], b"", PNG)
+    assert response.status_code == 200
+    results = response.json()["results"]
+    codes = [result.get("code", result["status"]) for result in results]
+    assert codes == [200, "unsupported_media_type", "undecodable_image", "missing_file", 200]
+    for result, picture in ((results[0], CAT), (results[4], PNG)):
+        alone = answer(deployment, picture)
+        assert result["image"] == alone["image"]
+        assert result["predictions"][0]["class_index"] == alone["predictions"][0]["class_index"]
+
+
+def test_a_batch_of_more_files_than_documented_is_refused(deployment: Deployment) -> None:
+    operation = deployment.client.get("/openapi.json").json()["paths"]["/predict/batch"]["post"]
+    form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
+    most = form["properties"]["file"]["maxItems"]
+    check_problem(post_batch(deployment, *[PNG] * (most + 1)), 400, "malformed_request")
 
 
 # What was sent
 
 
-def test_missing_file(service: RunningService) -> None:
-    client = service.client
-    check_problem(client.post("/predict", files={"other": ("x.png", RED)}), 400, "missing_file")
+def test_missing_file(deployment: Deployment) -> None:
+    client = deployment.client
+    check_problem(client.post("/predict", files={"other": ("x.png", PNG)}), 400, "missing_file")
     check_problem(client.post("/predict", files={"file": ("x.png", b"")}), 400, "missing_file")
     check_problem(client.post("/predict", headers={"content-type": "image/png"}), 400, "missing_file")
-    form = {"content-type": "multipart/form-data; boundary=b"}
     text = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nnot a file\r\n--b--\r\n'
-    check_problem(client.post("/predict", content=text, headers=form), 400, "missing_file")
+    check_problem(client.post("/predict", content=text, headers={"content-type": FORM}), 400, "missing_file")
 
 
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [
         ("multipart/form-data", b"anything"),
-        ("multipart/form-data; boundary=b", b"no boundary in here"),
-        ("multipart/form-data; boundary=b", b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n"),
-        (
-            "multipart/form-data; boundary=b",
-            b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\nx',
-        ),
-        ("multipart/form-data; boundary=b", b""),
+        (FORM, b"no boundary in here"),
+        (FORM, b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n"),
+        (FORM, b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\nx'),
+        (FORM, b""),
     ],
 )
-def test_malformed_request(service: RunningService, content_type: str, body: bytes) -> None:
-    response = service.client.post("/predict", content=body, headers={"content-type": content_type})
+def test_malformed_request(deployment: Deployment, content_type: str, body: bytes) -> None:
+    response = deployment.client.post("/predict", content=body, headers={"content-type": content_type})
     check_problem(response, 400, "malformed_request")
 
 
-def test_a_broken_form_leaves_nothing_of_itself_in_the_log(
-    service: RunningService, caplog: pytest.LogCaptureFixture
-) -> None:
-    body = b"--b\r\nContent-Disposition: form-data; na\x01me\r\n: x\r\n\r\n--b--\r\n"
-    form = {"content-type": "multipart/form-data; boundary=b"}
-    with caplog.at_level("INFO"):
-        check_problem(service.client.post("/predict", content=body, headers=form), 400, "malformed_request")
-    assert {record.name for record in caplog.records if record.name != "httpx"} == {"app.requests"}
-
-
-def test_unsupported_media_type(service: RunningService) -> None:
-    check_problem(service.predict(b"%PDF-1.7 not an image"), 415, "unsupported_media_type")
-    lie = service.client.post("/predict", content=b"text", headers={"content-type": "image/png"})
+def test_unsupported_media_type(deployment: Deployment) -> None:
+    check_problem(post(deployment, b"%PDF-1.7 not an image"), 415, "unsupported_media_type")
+    lie = deployment.client.post("/predict", content=b"text", headers={"content-type": "image/png"})
     check_problem(lie, 415, "unsupported_media_type")
-    json = service.client.post("/predict", json={"image": "…"})
+    json = deployment.client.post("/predict", json={"image": "…"})
     assert "multipart/form-data" in str(check_problem(json, 415, "unsupported_media_type")["detail"])
-    check_problem(service.client.post("/predict"), 415, "unsupported_media_type")
+    check_problem(deployment.client.post("/predict"), 415, "unsupported_media_type")
 
 
-def test_undecodable_image(service: RunningService) -> None:
-    jpeg = encode(photograph(), "JPEG")
-    check_problem(service.predict(jpeg[: len(jpeg) // 2]), 422, "undecodable_image")
-    check_problem(service.predict(RED[:40]), 422, "undecodable_image")
+def test_undecodable_image(deployment: Deployment) -> None:
+    check_problem(post(deployment, CAT[: len(CAT) // 2]), 422, "undecodable_image")
+    check_problem(post(deployment, PNG[:40]), 422, "undecodable_image")
 
 
-def test_too_many_pixels(service: RunningService) -> None:
-    check_problem(service.predict(huge_png(100_000, 100_000)), 413, "too_many_pixels")
+def test_too_many_pixels(deployment: Deployment) -> None:
+    check_problem(post(deployment, huge_png(100_000, 100_000)), 413, "too_many_pixels")
 
 
-@pytest.mark.parametrize("framing", ["multipart", "raw", "chunked"])
-def test_payload_too_large(network: DummyNetwork, framing: str) -> None:
-    with running(dummy_model(network), max_upload_mb=0.5) as service:
-        data = bytes(900_000)
-        stream = io.BytesIO(data)
-        if framing == "multipart":
-            response = service.predict(data)
-        else:
-            content = iter(lambda: stream.read(50_000), b"") if framing == "chunked" else data
-            response = service.client.post("/predict", content=content, headers={"content-type": "image/jpeg"})
-        check_problem(response, 413, "payload_too_large")
-        assert service.predict(RED).status_code == 200
+def test_payload_too_large_is_said_before_a_terabyte_is_sent(deployment: Deployment) -> None:
+    headers = {"Content-Type": "image/png", "Content-Length": str(10**12)} | key_headers(deployment)
+    response = post_unfinished(f"{deployment.url}/predict", headers)
+    assert response.status_code == 413
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["code"] == "payload_too_large"  # a proxy may have said it, which knows no request id
 
 
-def test_a_file_just_over_the_limit_inside_the_room_for_framing(network: DummyNetwork) -> None:
-    with running(dummy_model(network), max_upload_mb=0.5) as service:
-        check_problem(service.predict(bytes(2**19 + 1)), 413, "payload_too_large")
-        check_problem(service.predict(bytes(2**19)), 415, "unsupported_media_type")
-
-
-@pytest.mark.parametrize("top_k", [0, -1, 1001, "five", 2**70])
-def test_invalid_parameter(service: RunningService, top_k: int | str) -> None:
-    problem = check_problem(service.predict(RED, top_k=top_k), 422, "invalid_parameter")
+@pytest.mark.parametrize("top_k", [0, -1, 1_000_000, "five", 2**70])
+def test_invalid_parameter(deployment: Deployment, top_k: int | str) -> None:
+    problem = check_problem(post(deployment, PNG, top_k=top_k), 422, "invalid_parameter")
     assert "top_k" in str(problem["detail"])
 
 
 @pytest.mark.parametrize("value", ["0", "-5", "soon", "1e3", "²", "9" * 40, "1" * 5000])
-def test_an_invalid_deadline(service: RunningService, value: str) -> None:
+def test_an_invalid_deadline(deployment: Deployment, value: str) -> None:
     headers = {b"X-Request-Timeout-Ms": value.encode()}
-    response = service.client.post("/predict", files={"file": RED}, headers=headers)
+    response = deployment.client.post("/predict", files={"file": PNG}, headers=headers)
     check_problem(response, 422, "invalid_parameter")
 
 
-def test_model_not_found(service: RunningService) -> None:
-    check_problem(service.predict(RED, model="resnet"), 404, "model_not_found")
-    check_problem(service.client.get("/models/resnet"), 404, "model_not_found")
+def test_deadline_exceeded(deployment: Deployment) -> None:
+    large = io.BytesIO()
+    photograph("coffee").resize((3000, 2000)).save(large, "PNG", compress_level=1)  # more than a millisecond's work
+    headers = {"content-type": "image/png", "x-request-timeout-ms": "1"}
+    response = deployment.client.post("/predict", content=large.getvalue(), headers=headers)
+    check_problem(response, 504, "deadline_exceeded")
 
 
-def test_not_found_and_method_not_allowed(service: RunningService) -> None:
-    check_problem(service.client.get("/nothing"), 404, "not_found")
-    response = service.client.get("/predict")
+def test_model_not_found(deployment: Deployment) -> None:
+    check_problem(post(deployment, PNG, model="no-such-model"), 404, "model_not_found")
+    check_problem(deployment.client.get("/models/no-such-model"), 404, "model_not_found")
+
+
+def test_not_found_and_method_not_allowed(deployment: Deployment) -> None:
+    check_problem(deployment.client.get("/nothing"), 404, "not_found")
+    response = deployment.client.get("/predict")
     check_problem(response, 405, "method_not_allowed")
     assert response.headers["allow"] == "POST"
 
@@ -141,246 +254,58 @@ def test_not_found_and_method_not_allowed(service: RunningService) -> None:
 # Who may call
 
 
-@pytest.fixture
-def locked(network: DummyNetwork) -> Iterator[RunningService]:
-    with running(dummy_model(network), api_keys="first, second", max_requests_per_key=2) as service:
-        yield service
+def key_headers(deployment: Deployment) -> dict[str, str]:
+    return {"X-API-Key": deployment.key} if deployment.key else {}
 
 
-def test_unauthorized(locked: RunningService) -> None:
-    client = locked.client
-    check_problem(locked.predict(RED), 401, "unauthorized")
-    for headers in ({"x-api-key": "wrong"}, {"authorization": "Bearer wrong"}, {"authorization": "Basic first"}):
-        response = client.post("/predict", files={"file": RED}, headers=headers)
+def test_strangers_are_refused_where_there_are_keys_and_manage_nothing_anywhere(deployment: Deployment) -> None:
+    stranger = httpx.Client(base_url=deployment.url, timeout=60)
+    name = default_model(deployment)["name"]
+    with stranger:
+        managed = stranger.post(f"/models/{name}/load")
+        asked = [stranger.get("/models"), stranger.post("/predict", files={"file": PNG})]
+        asked += [stranger.get("/models", headers=wrong) for wrong in (
+            {"x-api-key": "wrong"}, {"authorization": "Bearer wrong"}, {"authorization": "Basic d3Jvbmc6a2V5"},
+        )]  # fmt: skip
+    if deployment.key is None:
+        check_problem(managed, 403, "forbidden")
+        assert {response.status_code for response in asked} == {200}
+        return
+    for response in [managed, *asked]:
         check_problem(response, 401, "unauthorized")
         assert response.headers["www-authenticate"].startswith("Bearer")
-    for path in ("/models", "/models/vgg16"):
-        check_problem(client.get(path), 401, "unauthorized")
-    check_problem(client.post("/models/vgg16/load"), 401, "unauthorized")
-    for headers in ({"x-api-key": "first"}, {"authorization": "Bearer second"}):
-        assert client.post("/predict", files={"file": RED}, headers=headers).status_code == 200
-    for path in ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json"):
-        assert client.get(path).status_code == 200
+    bearer = {"authorization": f"Bearer {deployment.key}"}
+    assert httpx.get(f"{deployment.url}/models", headers=bearer, timeout=60).status_code == 200
 
 
-def test_forbidden(service: RunningService) -> None:
-    check_problem(service.client.post("/models/vgg16/load"), 403, "forbidden")
+def test_probes_and_documentation_need_no_key(deployment: Deployment) -> None:
+    with httpx.Client(base_url=deployment.url, timeout=60) as stranger:
+        assert stranger.get("/livez").json() == {"status": "live"}
+        model = default_model(deployment)
+        ready = {"status": "ready", "model": model["name"], "fallback": model["fallback"]}
+        assert stranger.get("/readyz").json() == ready
+        assert stranger.get("/docs").status_code == 200
+        paths = stranger.get("/openapi.json").json()["paths"]
+        assert {"/predict", "/predict/batch", "/models", "/models/{name}", "/livez", "/readyz"} <= paths.keys()
 
 
-def test_too_many_requests(locked: RunningService, network: DummyNetwork) -> None:
-    network.gate.clear()
-
-    def post(key: str) -> httpx.Response:
-        return httpx.post(f"{locked.url}/predict", files={"file": RED}, headers={"x-api-key": key}, timeout=30)
-
-    with ThreadPoolExecutor(4) as pool:
-        accepted = [pool.submit(post, "first") for _ in range(2)]
-        wait_until(lambda: locked.service.admission.in_flight == 2)
-        refused = post("first")
-        other = pool.submit(post, "second")
-        wait_until(lambda: locked.service.admission.in_flight == 3)
-        network.gate.set()
-        assert [future.result().status_code for future in (*accepted, other)] == [200, 200, 200]
-    check_problem(refused, 429, "too_many_requests")
-    assert int(refused.headers["retry-after"]) >= 1
-    assert post("first").status_code == 200
+# On every response
 
 
-# How much at once
+def test_a_request_id_comes_back_if_it_is_one(deployment: Deployment) -> None:
+    for path in ("/livez", "/nothing", "/models"):
+        response = deployment.client.get(path)
+        assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
+        assert "total;dur=" in response.headers["server-timing"]
+    given = deployment.client.get("/livez", headers={"x-request-id": "abc-123"})
+    assert given.headers["x-request-id"] == "abc-123"
+    forged = deployment.client.get("/livez", headers={"x-request-id": "a b<script>"})
+    assert forged.headers["x-request-id"] != "a b<script>"
 
 
-def test_queue_full_is_exact_and_says_when_to_come_back(network: DummyNetwork) -> None:
-    network.gate.clear()
-    with running(dummy_model(network), max_queue_size=5) as service, ThreadPoolExecutor(16) as pool:
-        futures = [pool.submit(service.predict, RED) for _ in range(16)]
-        wait_until(lambda: sum(future.done() for future in futures) == 11)
-        assert service.service.admission.in_flight == 5
-        assert service.client.get("/readyz").status_code == 200  # being busy is not being ill
-        network.gate.set()
-        responses = [future.result() for future in futures]
-        refused = [response for response in responses if response.status_code != 200]
-        assert len(refused) == 11
-        for response in refused:
-            check_problem(response, 429, "queue_full")
-            assert int(response.headers["retry-after"]) >= 1
-        assert service.predict(RED).status_code == 200
-
-
-def test_a_wait_longer_than_promised_is_refused_at_once() -> None:
-    network = DummyNetwork(0.2)
-    with running(dummy_model(network, max_batch_size=1), max_queue_delay_s=0.5) as service:
-        service.predict(RED)  # 5 images a second, measured
-        with ThreadPoolExecutor(10) as pool:
-            responses = list(pool.map(lambda _: service.predict(RED), range(10)))
-        codes = [response.status_code for response in responses]
-        assert codes.count(200) >= 3
-        assert codes.count(429) >= 5
-        assert set(codes) == {200, 429}
-        detail = next(response for response in responses if response.status_code == 429)
-        check_problem(detail, 429, "queue_full")
-
-
-def test_the_uploads_in_flight_are_bounded_in_bytes(network: DummyNetwork) -> None:
-    network.gate.clear()
-    large = RED + bytes(400_000)
-    with running(dummy_model(network), max_buffer_mb=1) as service, ThreadPoolExecutor(4) as pool:
-        accepted = [pool.submit(service.predict, large) for _ in range(2)]
-        wait_until(lambda: service.service.admission.in_flight == 2)
-        assert 800_000 < service.service.admission.buffered_bytes < 2**20
-        refused = service.predict(large)
-        check_problem(refused, 429, "queue_full")
-        assert int(refused.headers["retry-after"]) >= 1
-        small = pool.submit(service.predict, RED)
-        wait_until(lambda: service.service.admission.in_flight == 3)
-        network.gate.set()
-        assert [future.result().status_code for future in (*accepted, small)] == [200, 200, 200]
-        assert service.service.admission.buffered_bytes == 0
-
-
-def test_uploads_that_stall_lock_nobody_out() -> None:
-    with running(dummy_model(DummyNetwork(0.025), max_batch_size=1), max_queue_delay_s=0.5) as service:
-        service.predict(RED)  # at most 40 images a second, measured: 40 requests are at least 1 s of work
-        address = httpx.URL(service.url)
-        idle = [socket.create_connection((address.host, address.port or 80)) for _ in range(40)]
-        for connection in idle[:10]:
-            connection.sendall(STALLED)
-        wait_until(lambda: service.service.admission.in_flight == 10)
-        time.sleep(1.1)
-        for connection in idle[10:]:
-            connection.sendall(STALLED)
-        wait_until(lambda: service.service.admission._expected_delay_s() > 0.5)
-        check_problem(service.predict(RED), 429, "queue_full")  # they may all be about to arrive
-        time.sleep(1.1)
-        assert service.predict(RED).status_code == 200  # they are not
-        for connection in idle:
-            connection.close()
-
-
-# How long
-
-
-def test_deadline_exceeded_leaves_the_queue_before_the_network(network: DummyNetwork) -> None:
-    network.gate.clear()
-    with running(dummy_model(network)) as service, ThreadPoolExecutor(2) as pool:
-        first = pool.submit(service.predict, RED)
-        wait_until(lambda: service.service.admission.in_flight == 1)
-        time.sleep(0.1)
-        response = service.client.post("/predict", files={"file": RED}, headers={"x-request-timeout-ms": "150"})
-        check_problem(response, 504, "deadline_exceeded")
-        network.gate.set()
-        assert first.result().status_code == 200
-        assert network.batches == [1]
-
-
-def test_upload_timeout(network: DummyNetwork) -> None:
-    with running(dummy_model(network), upload_timeout_s=0.3) as service:
-
-        def slow() -> Iterator[bytes]:
-            yield RED[:50]
-            time.sleep(0.8)
-            yield RED[50:]
-
-        response = service.client.post("/predict", content=slow(), headers={"content-type": "image/png"})
-        check_problem(response, 408, "upload_timeout")
-        assert service.predict(RED).status_code == 200
-
-
-def test_a_client_that_leaves_takes_its_picture_out_of_the_queue(network: DummyNetwork) -> None:
-    network.gate.clear()
-    with running(dummy_model(network)) as service, ThreadPoolExecutor(2) as pool:
-        first = pool.submit(service.predict, RED)
-        wait_until(lambda: service.service.admission.in_flight == 1)
-        time.sleep(0.1)
-        for _ in range(5):
-            with pytest.raises(httpx.ReadTimeout):
-                httpx.post(f"{service.url}/predict", files={"file": RED}, timeout=0.1)
-        wait_until(lambda: service.service.admission.in_flight == 1)
-        network.gate.set()
-        assert first.result().status_code == 200
-        assert service.predict(RED).status_code == 200
-        assert network.batches == [1, 1]
-        assert 'requests_cancelled_total{reason="disconnect"} 5.0' in service.client.get("/metrics").text
-
-
-# How the service is
-
-
-def test_not_ready_before_the_models_are_loaded(network: DummyNetwork) -> None:
-    loaded = threading.Event()
-
-    def load(_: str) -> ServedModel:
-        loaded.wait(20)
-        return dummy_model(network)
-
-    with running(dummy_model(network), load=load, wait=False) as service:
-        check_problem(service.client.get("/readyz"), 503, "not_ready")
-        check_problem(service.predict(RED), 503, "not_ready")
-        assert service.client.get("/livez").json() == {"status": "live"}
-        loaded.set()
-        wait_until(lambda: service.client.get("/readyz").status_code == 200)
-        assert service.predict(RED).status_code == 200
-
-
-def test_draining(network: DummyNetwork) -> None:
-    with running(dummy_model(network)) as service:
-        service.service.lifecycle.become(State.LEAVING, "told to stop")
-        check_problem(service.client.get("/readyz"), 503, "draining")
-        assert service.predict(RED).status_code == 200  # load balancers need a moment to notice
-        service.service.lifecycle.become(State.DRAINING, "told to stop")
-        check_problem(service.predict(RED), 503, "draining")
-        assert service.client.get("/livez").status_code == 200
-
-
-def test_internal_is_the_culprits_alone(network: DummyNetwork) -> None:
-    poison = png((1, 2, POISON_BLUE))
-    network.gate.clear()
-    with running(dummy_model(network)) as service, ThreadPoolExecutor(8) as pool:
-        first = pool.submit(service.predict, RED)
-        wait_until(lambda: service.service.admission.in_flight == 1)
-        time.sleep(0.1)
-        good = [pool.submit(service.predict, png((number, 0, 0))) for number in range(6)]
-        bad = pool.submit(service.predict, poison)
-        wait_until(lambda: service.service.admission.in_flight == 8)
-        time.sleep(0.1)
-        network.gate.set()
-        assert [future.result().json()["predictions"][0]["class_index"] for future in good] == list(range(6))
-        assert first.result().status_code == 200
-        problem = check_problem(bad.result(), 500, "internal")
-        assert "poison" not in str(problem)
-
-
-def test_a_dead_batch_loop_is_not_ready_and_stops_the_server(
-    network: DummyNetwork, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(self: object, key: object) -> None:
-        raise LookupError
-
-    with running(dummy_model(network)) as service:
-        monkeypatch.setattr(Batcher, "_take", broken)
-        check_problem(service.predict(RED), 500, "internal")
-        wait_until(lambda: not _listens(service.url))
-        assert service.service.lifecycle.state is State.FAILED
-
-
-def test_a_network_beyond_use_is_not_ready_and_stops_the_server(network: DummyNetwork) -> None:
-    with running(dummy_model(network)) as service:
-        network.broken = True
-        check_problem(service.predict(RED), 500, "internal")
-        wait_until(lambda: not _listens(service.url))
-        assert service.service.lifecycle.state is State.FAILED
-
-
-def test_a_forward_pass_that_never_ends_stops_the_server(network: DummyNetwork) -> None:
-    with running(dummy_model(network), forward_timeout_s=0.3) as service, ThreadPoolExecutor(1) as pool:
-        network.gate.clear()
-        pool.submit(service.predict, RED)
-        wait_until(lambda: service.service.lifecycle.state is State.FAILED)
-        network.gate.set()
-
-
-def _listens(url: str) -> bool:
-    try:
-        socket.create_connection((httpx.URL(url).host, httpx.URL(url).port or 80), 0.2).close()
-    except OSError:
-        return False
-    return True
+def test_models_are_listed_and_described(deployment: Deployment) -> None:
+    for listed in deployment.client.get("/models").json()["models"]:
+        detail = deployment.client.get(f"/models/{listed['name']}").json()
+        assert len(detail.pop("labels")) == listed["classes"]
+        assert detail == listed
+        assert re.fullmatch("[0-9a-f]{64}", listed["weights"]["sha256"])

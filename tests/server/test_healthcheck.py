@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.dummy import DummyNetwork, dummy_model
-from tests.running import ROOT, clean_environment, running
+from tests.running import ROOT, clean_environment, running, wait_until
 
 
 def check(host: str, port: int) -> int:
@@ -31,8 +31,7 @@ def test_leaving_is_unhealthy_while_requests_are_still_served(network: DummyNetw
     with running(dummy_model(network), drain_delay_s=30) as service:
         port = int(service.url.rpartition(":")[2])
         service.server.handle_exit(signal.SIGTERM, None)
-        while service.client.get("/readyz").status_code == 200:
-            pass
+        wait_until(lambda: service.client.get("/readyz").status_code == 503)
         assert check("127.0.0.1", port) == 1
         assert service.client.get("/livez").status_code == 200
 

@@ -41,15 +41,14 @@ def test_what_fell_back_says_so_everywhere(embedded_store: Path) -> None:
         assert httpx.get(f"{url}/models").json()["models"][0]["fallback"] is True
         # never an answer under another name
         assert httpx.post(f"{url}/predict?model=vgg16", files={"file": CAT}).status_code == 404
-        process.terminate()
-        log = process.communicate(timeout=30)[1]
+        log = process.end()
     assert f"Serving {NAME} in the place of vgg16" in log
     lines = [json.loads(line) for line in log.splitlines()]
     (request,) = [line for line in lines if line.get("route") == "/predict" and line["status"] == 200]
     assert request["timing_ms"].keys() == {"decode", "preprocess", "queue", "inference", "total"}
     assert request["upload_bytes"] > len(CAT)
     assert request["batch_size"] == 1
-    assert process.returncode == 0
+    assert process.status == 0
 
 
 def test_without_weights_and_fallback_the_process_explains_itself(tmp_path: Path) -> None:

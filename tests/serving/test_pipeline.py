@@ -35,7 +35,7 @@ def test_each_image_gets_its_own_labels_and_its_stages_are_counted() -> None:
     found: list[Prediction] = []
 
     async def scenario(pipeline: Pipeline) -> None:
-        assert pipeline.rate is None
+        assert not pipeline.rate
         colors = [(number, number % 5, 0) for number in range(12)]
         answers = await asyncio.gather(*(pipeline.predict(png(color), MODEL, 3) for color in colors))
         for color, answer in zip(colors, answers, strict=True):

@@ -22,11 +22,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.errors import ModelError
-from tests.system.deployment.command import CheckFailed, need, say
 from tests.system.deployment.container import Image, mounted, volume
 from tests.system.deployment.image import build, describe, make_base, remove_image
 from tests.system.deployment.lint import check_files
 from tests.system.deployment.monitoring import check_monitoring
+from tests.system.deployment.programs import CheckFailed, need, say
 from tests.system.deployment.proxy import check_proxy
 from tests.system.deployment.service import check_service, photograph_of_5_mb, prepare, untrained_weights
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.system.deployment.command import BUILDAH, output_of
 from tests.system.deployment.compose import Mount, mounts_of, read_compose, size_bytes
+from tests.system.deployment.programs import BUILDAH, output_of
 
 INIT = "/usr/bin/tini-static"
 DOCKERS_MASKED = ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi", "/sys/firmware"]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.system.deployment.command import require
+from tests.system.deployment.programs import require
 
 NAME_SERVER = "127.0.0.11"  # Docker's own address for it
 RESOLVER = f"nameserver {NAME_SERVER}\n"

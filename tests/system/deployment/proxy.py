@@ -12,10 +12,10 @@ from pathlib import Path
 
 import httpx
 
-from tests.system.deployment.command import output_of, require, say
 from tests.system.deployment.compose import mounts_of, read_compose
 from tests.system.deployment.container import Container, Image, Order, start
 from tests.system.deployment.host import Names, name_server, running
+from tests.system.deployment.programs import output_of, require, say
 from tests.system.deployment.service import MODEL, wait_ready
 
 FIRST, SECOND, REPLACED = "127.0.0.21", "127.0.0.22", "127.0.0.23"

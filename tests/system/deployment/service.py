@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image as Picture
 
 from app.settings import Settings
-from tests.system.deployment.command import require, say
 from tests.system.deployment.container import Container, Image, Order, start
+from tests.system.deployment.programs import require, say
 
 MODEL = "checked"
 HOST = "127.0.0.20"

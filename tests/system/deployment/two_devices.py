@@ -10,13 +10,15 @@ could reach: a network twice as fast, so that splitting the batches costs nothin
 import argparse
 import asyncio
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from app.settings import CHECKOUT
-from tests.system.deployment.command import say
 from tests.system.deployment.host import running
-from tests.system.load.client import Outcome, closed_loop
+from tests.system.deployment.programs import say
+from tests.system.load.client import closed_loop
+from tests.system.load.outcome import Outcome
 from tests.system.load.servers import RunningServer, free_port, start_simulated
 from tests.system.load.simulated import SimulatedNetwork
 from tests.system.load.uploads import read_jpegs, with_answers
@@ -27,9 +29,11 @@ LONG = {"VGG_MAX_QUEUE_DELAY_S": "600", "VGG_LOG_LEVEL": "critical"}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fixed-ms", type=float, default=200)
-    parser.add_argument("--per-image-ms", type=float, default=20)
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--fixed-ms", type=float, default=200, help="a batch takes at least (default: %(default)s)")
+    parser.add_argument("--per-image-ms", type=float, default=20, help="and for each image (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=10, help="how long each measurement takes (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     uploads = with_answers(read_jpegs(None), SimulatedNetwork())
 
@@ -69,7 +73,7 @@ def _proxy(ports: list[int]) -> Iterator[int]:
         file.flush()
         limits = {"VGG_MAX_UPLOAD_MB": "32", "VGG_MAX_FILES": "16"}
         with running(["haproxy", "-f", file.name], {}, limits):
-            asyncio.run(asyncio.sleep(3))
+            time.sleep(3)  # both have passed their first check; through the proxy only one of them can be seen
             yield port
 
 

@@ -4,15 +4,16 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from app.settings import CHECKOUT
 from tests.system.fuzzing.seeds import seeds
+from tests.system.fuzzing.watch import run_watched
 
 LIMIT_S = 10  # for one input; the slowest seed takes 25 ms
 LIMIT_MIB = 1536  # resident, of which torch and the instrumented modules are 600
 MAX_BYTES = 64 * 1024
+TARGET = (sys.executable, "-m", "tests.system.fuzzing.target")
 
 
 def fuzz_decode(seconds: int, restarts: int, folder: Path) -> int:
@@ -28,7 +29,7 @@ def fuzz_decode(seconds: int, restarts: int, folder: Path) -> int:
     executions = failed = 0
     for number in range(restarts + 1):
         log = folder / f"run-{number}.log"
-        status = _run(corpus, findings, seconds // (restarts + 1), log)
+        status = _run(corpus, findings, seconds // (restarts + 1), log, f"run {number}")
         text = log.read_text(errors="replace")
         executions += _last("stat::number_of_executed_units", text)
         begun, ended, memory = _first("INITED cov", text), _last(" cov", text), _last("stat::peak_rss_mb", text)
@@ -41,22 +42,17 @@ def fuzz_decode(seconds: int, restarts: int, folder: Path) -> int:
 
 def reproduce(path: Path) -> int:
     """Check one input, in a process of its own; 0 when what must hold does."""
-    return _target([str(path)], sys.stdout.fileno())
+    return subprocess.run([*TARGET, str(path)], cwd=CHECKOUT, env=_environment(), check=False).returncode
 
 
-def _run(corpus: Path, findings: Path, seconds: int, log: Path) -> int:
+def _run(corpus: Path, findings: Path, seconds: int, log: Path, name: str) -> int:
     options = [f"-max_total_time={seconds}", f"-max_len={MAX_BYTES}", f"-timeout={LIMIT_S}",
                f"-rss_limit_mb={LIMIT_MIB}", f"-artifact_prefix={findings}/", "-print_final_stats=1"]  # fmt: skip
-    with log.open("wb") as output:
-        return _target([str(corpus), *options], output.fileno())
+    return run_watched([*TARGET, str(corpus), *options], seconds, name, log, environment=_environment())
 
 
-def _target(arguments: Sequence[str], output: int) -> int:
-    command = [sys.executable, "-m", "tests.system.fuzzing.target", *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        command, cwd=CHECKOUT, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False
-    ).returncode
+def _environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1"}
 
 
 def _first(name: str, text: str) -> int:

@@ -1,10 +1,10 @@
 """Run schemathesis on the service, as its own OpenAPI document describes it."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+from tests.system.fuzzing.watch import run_watched
 from tests.system.load.servers import RunningServer, start_simulated
 
 KEY = "a-key"
@@ -44,10 +44,7 @@ def _run(server: RunningServer, images: str, seconds: int, examples: int, folder
     ]  # fmt: skip
     environment = os.environ | {"SCHEMATHESIS_HOOKS": "tests.system.fuzzing.hooks", "IMAGES": images}
     log = folder / f"{images}.log"
-    with log.open("wb") as output:
-        status = subprocess.run(
-            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False
-        ).returncode
+    status = run_watched(command, seconds, f"{images} images", log, environment=environment, cwd=folder)
     _, _, summary = log.read_text(errors="replace").rpartition("= SUMMARY =")
     print(f"{images} images: exit status {status}, see {log}\n{summary.lstrip('=')}", flush=True)
     return int(status != 0)

@@ -2,38 +2,11 @@
 
 import asyncio
 import itertools
-import json
-import statistics
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+from tests.system.load.outcome import Outcome
 from tests.system.load.uploads import Upload
-
-
-@dataclass
-class Outcome:
-    """What came back: latencies in seconds of right answers, statuses, and answers that were wrong."""
-
-    seconds: float = 0.0
-    latencies: list[float] = field(default_factory=list)
-    server_added: list[float] = field(default_factory=list)
-    batch_sizes: list[int] = field(default_factory=list)
-    statuses: Counter[str] = field(default_factory=Counter)
-    wrong: int = 0
-
-    @property
-    def per_second(self) -> float:
-        return len(self.latencies) / self.seconds
-
-    def percentile_ms(self, percent: float) -> float:
-        ordered = sorted(self.latencies)
-        return 1000 * ordered[int(percent / 100 * (len(ordered) - 1))] if ordered else float("nan")
-
-    @property
-    def mean_batch(self) -> float:
-        return statistics.mean(self.batch_sizes) if self.batch_sizes else float("nan")
 
 
 class Connection:
@@ -67,25 +40,6 @@ class Connection:
             self._streams = None
 
 
-def read_answer(outcome: Outcome, upload: Upload, status: int, body: bytes, latency: float) -> None:
-    """Enter one response; the answer is checked, whoever gave it."""
-    outcome.statuses[str(status)] += 1
-    if status != 200:
-        return
-    answer = json.loads(body)
-    best = answer["predictions"][0]["class_index"] if "predictions" in answer else answer["class_index"]
-    if best != upload.expected:
-        outcome.wrong += 1
-        return
-    outcome.latencies.append(latency)
-    if "batch_size" in answer:
-        outcome.batch_sizes.append(answer["batch_size"])
-    if "timing_ms" in answer:
-        timing = answer["timing_ms"]
-        own = timing["decode"] + timing["preprocess"] + timing["inference"]
-        outcome.server_added.append(1000 * latency - own)
-
-
 async def closed_loop(
     port: int,
     uploads: Sequence[Upload],
@@ -111,7 +65,7 @@ async def closed_loop(
                 outcome.statuses[type(error).__name__] += 1
                 await asyncio.sleep(0.01)
                 continue
-            read_answer(outcome, upload, status, body, time.perf_counter() - sent)
+            outcome.enter(upload, status, body, time.perf_counter() - sent)
         connection.close()
 
     await asyncio.gather(*(drive() for _ in range(connections)))
@@ -139,7 +93,7 @@ async def open_loop(port: int, uploads: Sequence[Upload], rate: float, seconds: 
             if status == 200 and latency > deadline_s:
                 outcome.statuses["late"] += 1
             else:
-                read_answer(outcome, upload, status, body, latency)
+                outcome.enter(upload, status, body, latency)
         idle.append(connection)
 
     for number in itertools.count():

@@ -19,6 +19,7 @@ SIMULATED = {
     "threaded": "tests.system.load.serve_threaded",
     "litserve": "tests.system.load.serve_litserve",
 }
+MEASURE_ALL = {"VGG_MAX_QUEUE_DELAY_S": "600", "VGG_REQUEST_TIMEOUT_S": "600"}  # what it can do, not what it refuses
 START_S = 120
 
 

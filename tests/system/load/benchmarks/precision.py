@@ -17,7 +17,7 @@ from app.model.load import load_model
 from app.model.network import TorchNetwork
 from app.model.registry import ServedModel
 from app.settings import read_settings
-from tests.system.load.large import probabilities
+from tests.system.load.benchmarks.large import probabilities
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 BATCH, TOP = 8, 5

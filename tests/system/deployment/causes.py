@@ -1,4 +1,4 @@
-"""Real faults, one for each alert: every one befalls a service process of its own on an address of its own."""
+"""A real cause for each alert: every one befalls a service process of its own, on an address of its own."""
 
 import os
 import signal
@@ -15,7 +15,8 @@ import httpx
 from PIL import Image
 
 from app.settings import CHECKOUT
-from tests.system.deployment.service import status_of
+from tests.system.deployment.programs import require
+from tests.system.deployment.service import START_S, status_of
 from tests.system.load.simulated import HANG, POISON
 
 SERVE = "tests.system.load.serve_simulated"
@@ -24,7 +25,7 @@ Color = tuple[int, int, int]
 FINE: Color = (90, 120, 30)
 
 
-class Faulty:
+class Victim:
     """A service process with a simulated network, and the trouble that it gets."""
 
     def __init__(self, host: str, module: str, arguments: tuple[str, ...], settings: Mapping[str, str]) -> None:
@@ -40,9 +41,10 @@ class Faulty:
         self.process = subprocess.Popen(self._command, cwd=CHECKOUT, env={**os.environ, **self._settings})
 
     def wait_ready(self) -> None:
+        deadline = time.monotonic() + START_S
         while status_of(f"{self.url}/readyz") != httpx.codes.OK:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"{self._command} ended")
+            require(self.process.poll() is None, f"{' '.join(self._command)} ended")
+            require(time.monotonic() < deadline, f"{' '.join(self._command)} is not ready after {START_S} s")
             time.sleep(0.1)
 
     def repeat(self, action: Callable[[], object], workers: int = 1, pause_s: float = 0.0) -> None:
@@ -80,68 +82,68 @@ class Faulty:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Cause:
     """``afflict`` is called once, when the service is ready; it may leave threads behind."""
 
-    afflict: Callable[[Faulty], None]
+    afflict: Callable[[Victim], None]
     arguments: tuple[str, ...] = ("4", "0.35")
     settings: Mapping[str, str] = field(default_factory=dict)
     module: str = SERVE
 
 
-def _freeze(service: Faulty) -> None:
-    service.process.send_signal(signal.SIGSTOP)
+def _freeze(victim: Victim) -> None:
+    victim.process.send_signal(signal.SIGSTOP)
 
 
-def _linger(service: Faulty) -> None:
-    service.process.send_signal(signal.SIGTERM)
+def _linger(victim: Victim) -> None:
+    victim.process.send_signal(signal.SIGTERM)
 
 
-def _crash(service: Faulty) -> None:
+def _crash(victim: Victim) -> None:
     for _ in range(2):
         time.sleep(8)  # at least one scrape between
-        service.process.kill()
-        service.process.wait()
-        service.start()
-        service.wait_ready()
+        victim.process.kill()
+        victim.process.wait()
+        victim.start()
+        victim.wait_ready()
 
 
-def _poison(service: Faulty) -> None:
-    service.repeat(lambda: service.post(POISON), pause_s=1)
+def _poison(victim: Victim) -> None:
+    victim.repeat(lambda: victim.post(POISON), pause_s=1)
 
 
-def _hang(service: Faulty) -> None:
-    service.repeat(lambda: service.post(HANG, timeout_s=600))
+def _hang(victim: Victim) -> None:
+    victim.repeat(lambda: victim.post(HANG, timeout_s=600))
     time.sleep(1)
-    service.repeat(lambda: service.post(FINE, timeout_s=600))
+    victim.repeat(lambda: victim.post(FINE, timeout_s=600))
 
 
-def _flood(service: Faulty) -> None:
-    service.repeat(service.post, workers=8, pause_s=0.02)
+def _flood(victim: Victim) -> None:
+    victim.repeat(victim.post, workers=8, pause_s=0.02)
 
 
-def _hurry(service: Faulty) -> None:
-    service.repeat(lambda: service.post(headers={"X-Request-Timeout-Ms": "50"}), workers=2, pause_s=0.2)
-    service.repeat(service.leave_early, pause_s=0.5)
+def _hurry(victim: Victim) -> None:
+    victim.repeat(lambda: victim.post(headers={"X-Request-Timeout-Ms": "50"}), workers=2, pause_s=0.2)
+    victim.repeat(victim.leave_early, pause_s=0.5)
 
 
-def _ask(service: Faulty) -> None:
-    service.repeat(service.post, workers=2)
+def _ask(victim: Victim) -> None:
+    victim.repeat(victim.post, workers=2)
 
 
-def _ask_together(service: Faulty) -> None:
-    service.repeat(service.post, workers=6)
+def _ask_together(victim: Victim) -> None:
+    victim.repeat(victim.post, workers=6)
 
 
 LONG = {"VGG_FORWARD_TIMEOUT_S": "3600", "VGG_REQUEST_TIMEOUT_S": "600", "VGG_MAX_QUEUE_DELAY_S": "600"}
-FAULTS: dict[str, Fault] = {
-    "ReplicaDown": Fault(_freeze),
-    "ReplicaNotReady": Fault(_linger, settings={"VGG_DRAIN_DELAY_S": "3600"}),
-    "ReplicaRestarts": Fault(_crash),
-    "Defects": Fault(_poison),
-    "QueueStuck": Fault(_hang, settings=LONG),
-    "RequestsRefused": Fault(_flood, ("200", "50"), {"VGG_MAX_QUEUE_SIZE": "2"}),
-    "DeadlinesMissed": Fault(_hurry, ("300", "0")),
-    "AnswersSlow": Fault(_ask, ("3000", "0"), {"VGG_MAX_QUEUE_DELAY_S": "600"}),
-    "DeviceMemoryFull": Fault(_ask_together, ("100", "10"), module=SERVE_SMALL),
+CAUSES: dict[str, Cause] = {
+    "ReplicaDown": Cause(_freeze),
+    "ReplicaNotReady": Cause(_linger, settings={"VGG_DRAIN_DELAY_S": "3600"}),
+    "ReplicaRestarts": Cause(_crash),
+    "Defects": Cause(_poison),
+    "QueueStuck": Cause(_hang, settings=LONG),
+    "RequestsRefused": Cause(_flood, ("200", "50"), {"VGG_MAX_QUEUE_SIZE": "2"}),
+    "DeadlinesMissed": Cause(_hurry, ("300", "0")),
+    "AnswersSlow": Cause(_ask, ("3000", "0"), {"VGG_MAX_QUEUE_DELAY_S": "600"}),
+    "DeviceMemoryFull": Cause(_ask_together, ("100", "10"), module=SERVE_SMALL),
 }

@@ -1,0 +1,80 @@
+"""How much at once, seen over HTTP and from inside."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from tests.contract import check_problem
+from tests.dummy import DummyNetwork, dummy_model
+from tests.pictures import png
+from tests.running import running, wait_until
+
+RED = png((200, 10, 10))
+STALLED = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\nxx"
+
+
+def test_queue_full_is_exact_and_says_when_to_come_back(network: DummyNetwork) -> None:
+    network.gate.clear()
+    with running(dummy_model(network), max_queue_size=5) as service, ThreadPoolExecutor(16) as pool:
+        futures = [pool.submit(service.predict, RED) for _ in range(16)]
+        wait_until(lambda: sum(future.done() for future in futures) == 11)
+        assert service.service.admission.in_flight == 5
+        assert service.client.get("/readyz").status_code == 200  # being busy is not being ill
+        network.gate.set()
+        responses = [future.result() for future in futures]
+        refused = [response for response in responses if response.status_code != 200]
+        assert len(refused) == 11
+        for response in refused:
+            check_problem(response, 429, "queue_full")
+            assert int(response.headers["retry-after"]) >= 1
+        assert service.predict(RED).status_code == 200
+
+
+def test_a_wait_longer_than_promised_is_refused_at_once() -> None:
+    network = DummyNetwork(0.2)
+    with running(dummy_model(network, max_batch_size=1), max_queue_delay_s=0.5) as service:
+        service.predict(RED)  # 5 images a second, measured
+        with ThreadPoolExecutor(10) as pool:
+            responses = list(pool.map(lambda _: service.predict(RED), range(10)))
+        codes = [response.status_code for response in responses]
+        assert codes.count(200) >= 3
+        assert codes.count(429) >= 5
+        assert set(codes) == {200, 429}
+        detail = next(response for response in responses if response.status_code == 429)
+        check_problem(detail, 429, "queue_full")
+
+
+def test_the_uploads_in_flight_are_bounded_in_bytes(network: DummyNetwork) -> None:
+    network.gate.clear()
+    large = RED + bytes(400_000)
+    with running(dummy_model(network), max_buffer_mb=1) as service, ThreadPoolExecutor(4) as pool:
+        accepted = [pool.submit(service.predict, large) for _ in range(2)]
+        wait_until(lambda: service.service.admission.in_flight == 2)
+        assert 800_000 < service.service.admission.buffered_bytes < 2**20
+        refused = service.predict(large)
+        check_problem(refused, 429, "queue_full")
+        assert int(refused.headers["retry-after"]) >= 1
+        small = pool.submit(service.predict, RED)
+        wait_until(lambda: service.service.admission.in_flight == 3)
+        network.gate.set()
+        assert [future.result().status_code for future in (*accepted, small)] == [200, 200, 200]
+        assert service.service.admission.buffered_bytes == 0
+
+
+def test_uploads_that_stall_lock_nobody_out() -> None:
+    with running(dummy_model(DummyNetwork(0.025), max_batch_size=1), max_queue_delay_s=0.5) as service:
+        service.predict(RED)  # at most 40 images a second, measured: 40 requests are at least 1 s of work
+        address = httpx.URL(service.url)
+        idle = [socket.create_connection((address.host, address.port or 80)) for _ in range(40)]
+        for connection in idle[:10]:
+            connection.sendall(STALLED)
+        admission = service.service.admission
+        wait_until(lambda: admission.in_flight == 10 and not admission._expected_delay_s())  # ten have stalled
+        for connection in idle[10:]:
+            connection.sendall(STALLED)
+        wait_until(lambda: admission._expected_delay_s() > 0.5)
+        check_problem(service.predict(RED), 429, "queue_full")  # they may all be about to arrive
+        wait_until(lambda: service.predict(RED).status_code == 200)  # they are not
+        for connection in idle:
+            connection.close()

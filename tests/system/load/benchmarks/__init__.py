@@ -1,0 +1,1 @@
+"""One benchmark a module: what ``scripts/benchmark.py`` measures and prints."""

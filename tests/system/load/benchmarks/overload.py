@@ -1,0 +1,44 @@
+"""Three times more requests than the network can answer: what is answered in time, and what memory does."""
+
+import asyncio
+
+from tqdm import tqdm
+
+from tests.system.load.client import closed_loop, open_loop
+from tests.system.load.outcome import Outcome, describe
+from tests.system.load.servers import start_simulated
+from tests.system.load.simulated import SimulatedNetwork
+from tests.system.load.uploads import with_answers
+
+FIXED_MS, PER_IMAGE_MS, BATCH = 20.0, 5.0, 16
+CAPACITY = BATCH / (FIXED_MS + PER_IMAGE_MS * BATCH) * 1000  # images per second
+
+
+def measure_overload(jpegs: list[bytes], seconds: float, deadline_s: float) -> None:
+    """Goodput under three times the capacity, then how fast normal traffic is back."""
+    uploads = with_answers(jpegs, SimulatedNetwork())
+    progress = tqdm(total=6, unit="load")
+    with start_simulated("ours", FIXED_MS, PER_IMAGE_MS, VGG_MAX_BATCH_SIZE=str(BATCH)) as server, progress:
+
+        def load(times: float, duration_s: float) -> Outcome:
+            outcome = asyncio.run(open_loop(server.port, uploads, times * CAPACITY, duration_s, deadline_s))
+            progress.update()
+            return outcome
+
+        asyncio.run(closed_loop(server.port, uploads, BATCH, 3))
+        progress.update()
+        idle = server.resident_mib()
+        # A full queue holds uploads; what it takes is bounded by the settings. What must not grow is that, over time.
+        load(3, 5)
+        full = server.resident_mib()
+        normal = load(0.3, 5)
+        loaded = load(3, seconds)
+        after = server.resident_mib()
+        recovered, settled = load(0.3, 2), load(0.3, 5)
+    print(f"the network's capacity: {CAPACITY:.0f} images/s, in batches of {BATCH}")
+    goodput = loaded.per_second / CAPACITY
+    print(f"3 x overload for {seconds:g} s: goodput {goodput:.2f} of capacity; {describe([loaded])}")
+    for name, outcome in (("before", normal), ("in the 2 s after", recovered), ("then", settled)):
+        print(f"0.3 x capacity, {name}: {describe([outcome])}")
+    print(f"resident memory: {idle:.0f} MiB before, {full:.0f} MiB after 5 s, ", end="")
+    print(f"{after:.0f} MiB after {seconds:g} s more ({after / full - 1:+.0%})")

@@ -1,0 +1,67 @@
+"""A simulated network: what the service itself costs, beside the plain loop and beside other servers."""
+
+import asyncio
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tqdm import tqdm
+
+from tests.system.load.client import closed_loop
+from tests.system.load.outcome import Outcome, describe
+from tests.system.load.servers import MEASURE_ALL, RunningServer, start_simulated
+from tests.system.load.simulated import FIXED_MS, PER_IMAGE_MS, SimulatedNetwork
+from tests.system.load.uploads import Upload, plain_loop, with_answers
+
+PLAIN_LOOP_S = 3
+WARM_UP_S = 2
+
+
+@dataclass
+class Case:
+    """One server, asked in one way, and what it did in each round."""
+
+    server: str
+    connections: int
+    raw: bool
+    outcomes: list[Outcome] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+    """Of the server, per image."""
+
+    def measure(self, server: RunningServer, uploads: Sequence[Upload], seconds: float) -> None:
+        before = server.cpu_s()
+        outcome = asyncio.run(closed_loop(server.port, uploads, self.connections, seconds, raw=self.raw))
+        self.outcomes.append(outcome)
+        self.cpu_s.append((server.cpu_s() - before) / max(1, len(outcome.latencies)))
+
+    def describe(self, plain_s: float) -> str:
+        """In words, over the plain loop's seconds per image."""
+        cost = statistics.median(self.cpu_s)
+        speed = statistics.median(outcome.per_second for outcome in self.outcomes)
+        return (
+            f"{self.server}, {self.connections} connections, {'raw' if self.raw else 'multipart'}: "
+            f"{speed * plain_s:.2f} x the plain loop's images/s, {cost / plain_s:.2f} x its CPU "
+            f"({1000 * cost:.2f} ms); {describe(self.outcomes)}"
+        )
+
+
+def measure_service(
+    names: Sequence[str], jpegs: list[bytes], connections: Sequence[int], seconds: float, rounds: int
+) -> None:
+    """Throughput and CPU per image over the plain loop's; all servers take turns with it, round by round."""
+    uploads = with_answers(jpegs, SimulatedNetwork())
+    cases = [Case(name, count, raw=False) for name in names for count in connections]
+    cases += [Case("ours", count, raw=True) for count in connections]
+    plain: list[float] = []
+    with tqdm(total=rounds * len(cases), unit="measurement") as progress:
+        for name in (name for _ in range(rounds) for name in names):
+            plain.append(plain_loop([upload.jpeg for upload in uploads], PLAIN_LOOP_S))
+            with start_simulated(name, FIXED_MS, PER_IMAGE_MS, VGG_MAX_BATCH_SIZE="16", **MEASURE_ALL) as server:
+                asyncio.run(closed_loop(server.port, uploads, 16, WARM_UP_S))
+                for case in (case for case in cases if case.server == name):
+                    case.measure(server, uploads, seconds)
+                    progress.update()
+    base = statistics.median(plain)
+    print(f"plain loop: {1000 * base:.2f} ms of CPU per image, {1 / base:.0f} images/s on a core")
+    for case in cases:
+        print(case.describe(base))

@@ -1,0 +1,67 @@
+"""What came back from a server under load: kept, checked, and put into words."""
+
+import json
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tests.system.load.uploads import Upload
+
+
+@dataclass
+class Outcome:
+    """What came back: latencies in seconds of right answers, statuses, and answers that were wrong."""
+
+    seconds: float = 0.0
+    latencies: list[float] = field(default_factory=list)
+    server_added: list[float] = field(default_factory=list)
+    batch_sizes: list[int] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
+    wrong: int = 0
+
+    @property
+    def per_second(self) -> float:
+        return len(self.latencies) / self.seconds
+
+    def percentile_ms(self, percent: float) -> float:
+        ordered = sorted(self.latencies)
+        return 1000 * ordered[int(percent / 100 * (len(ordered) - 1))] if ordered else float("nan")
+
+    @property
+    def mean_batch(self) -> float:
+        return statistics.mean(self.batch_sizes) if self.batch_sizes else float("nan")
+
+    def enter(self, upload: Upload, status: int, body: bytes, latency: float) -> None:
+        """Enter one response; the answer is checked, whoever gave it."""
+        self.statuses[str(status)] += 1
+        if status != 200:
+            return
+        answer = json.loads(body)
+        best = answer["predictions"][0]["class_index"] if "predictions" in answer else answer["class_index"]
+        if best != upload.expected:
+            self.wrong += 1
+            return
+        self.latencies.append(latency)
+        if "batch_size" in answer:
+            self.batch_sizes.append(answer["batch_size"])
+        if "timing_ms" in answer:
+            timing = answer["timing_ms"]
+            own = timing["decode"] + timing["preprocess"] + timing["inference"]
+            self.server_added.append(1000 * latency - own)
+
+
+def describe(outcomes: Sequence[Outcome]) -> str:
+    """The middle one of several rounds in words; what was wrong in any of them."""
+    middle = sorted(outcomes, key=lambda outcome: outcome.per_second)[len(outcomes) // 2]
+    parts = [
+        f"{middle.per_second:.1f} images/s",
+        f"p50 {middle.percentile_ms(50):.1f} ms, p99 {middle.percentile_ms(99):.1f} ms",
+    ]
+    if middle.batch_sizes:
+        added = statistics.median(middle.server_added)
+        parts.append(f"mean batch {middle.mean_batch:.1f}, {added:.2f} ms beside decode, preprocess and forward")
+    statuses = sum((outcome.statuses for outcome in outcomes), start=Counter[str]())
+    parts.append(", ".join(f"{count} x {status}" for status, count in sorted(statuses.items())))
+    wrong = sum(outcome.wrong for outcome in outcomes)
+    return "; ".join(parts) + (f"; {wrong} WRONG ANSWERS" if wrong else "")
