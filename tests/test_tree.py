@@ -136,3 +136,16 @@ def test_every_door_that_checks_something_is_opened_by_a_workflow_and_may_fail_i
     for door in doors | {"test", "lint", "chaos.py", "fuzz.py", "benchmark.py"}:
         assert any(f"scripts/{door}" in command for command in commands), door
     assert "|| true" not in "".join(workflows)
+
+
+def test_every_module_has_tests_of_its_own_name_or_contributing_says_where() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    elsewhere = dict(re.findall(r"^\| `(app/[\w/]+\.py)` \| `(tests/[\w/]+\.py)` \|$", guide, re.MULTILINE))
+    for module, tests in elsewhere.items():
+        assert (ROOT / module).is_file(), f"CONTRIBUTING.md knows {module}"
+        assert (ROOT / tests).is_file(), f"CONTRIBUTING.md sends readers to {tests}"
+    for path in (ROOT / "app").rglob("*.py"):
+        module = path.relative_to(ROOT / "app")
+        own = ROOT / "tests" / module.with_name(f"test_{module.name}")
+        if module.name != "__init__.py":
+            assert own.is_file() or f"app/{module}" in elsewhere, f"where are the tests of app/{module}?"
