@@ -269,6 +269,9 @@ def test_where_pytorchs_index_cannot_be_reached_it_says_so_and_takes_the_default
     for wish in ([], ["--cpu"], ["--cuda"]):
         assert tiny.is_silent_without_a_network(*wish)
 
+    assert "cannot reach" not in tiny.install("--extras", "more", TORCH_INDEX_URL=NOBODY)  # torch is there
+    assert tiny.stamp == ["cuda instead of cpu", "more"]
+
 
 @LINUX_ONLY
 def test_an_index_that_never_answers_is_given_up_within_seconds(tiny: Tiny) -> None:

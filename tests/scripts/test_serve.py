@@ -1,5 +1,6 @@
 """``scripts/serve``, the first thing anybody sees. No test here needs a network."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -13,7 +14,9 @@ from tests.running import NO_NETWORK, ROOT, clean_environment, get_status, wait_
 
 
 def environment(store: Path) -> dict[str, str]:
-    return clean_environment() | NO_NETWORK | {"VGG_STORE_DIR": str(store), "VGG_DRAIN_DELAY_S": "0"}
+    """One thread for torch: where others use the cores as well, measuring batch sizes with more takes minutes."""
+    ours = {"VGG_STORE_DIR": str(store), "VGG_DRAIN_DELAY_S": "0", "OMP_NUM_THREADS": "1"}
+    return clean_environment() | NO_NETWORK | ours
 
 
 def serve(store: Path, *arguments: str, **changes: str) -> "subprocess.CompletedProcess[str]":
@@ -46,13 +49,14 @@ def answers(store: Path, *arguments: str) -> tuple[dict[str, object], str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: process.poll() is not None or get_status(f"{url}/readyz") == httpx.codes.OK, 120)
         answer = httpx.post(f"{url}/predict", files={"file": encode(photograph("chelsea"), "JPEG")}).json()
     finally:
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C does: to the script and to whatever it runs
         output, _ = process.communicate(timeout=30)
     assert process.returncode == 0, output
     return answer, output
