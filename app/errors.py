@@ -1,7 +1,7 @@
 """Everything that can go wrong, by name.
 
-``ServiceError`` and its children are answers to a caller: a status, a code of the HTTP contract and a sentence the
-caller may read. ``ModelError`` and its children are answers to the operator: a model cannot be prepared or loaded.
+``ServiceError`` and its subclasses are answers to a caller: a status, a code of the HTTP contract and a sentence the
+caller may read. ``ModelError`` and its subclasses are answers to the operator: a model cannot be prepared or loaded.
 """
 
 from collections.abc import Mapping
@@ -33,11 +33,11 @@ class MissingFile(ServiceError):
 
 
 class MalformedRequest(ServiceError):
-    status, code, title = 400, "malformed_request", "The request cannot be read"
+    status, code, title = 400, "malformed_request", "The request is malformed"
 
 
 class Unauthorized(ServiceError):
-    status, code, title = 401, "unauthorized", "An API key is needed"
+    status, code, title = 401, "unauthorized", "A valid API key is required"
 
 
 class Forbidden(ServiceError):
@@ -45,7 +45,7 @@ class Forbidden(ServiceError):
 
 
 class NotFound(ServiceError):
-    status, code, title = 404, "not_found", "No such page"
+    status, code, title = 404, "not_found", "No such path"
 
 
 class ModelNotFound(ServiceError):
@@ -53,7 +53,7 @@ class ModelNotFound(ServiceError):
 
 
 class MethodNotAllowed(ServiceError):
-    status, code, title = 405, "method_not_allowed", "Wrong HTTP method"
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
 
 
 class UploadTimeout(ServiceError):
@@ -69,7 +69,7 @@ class TooManyPixels(ServiceError):
 
 
 class UnsupportedMediaType(ServiceError):
-    status, code, title = 415, "unsupported_media_type", "Not a supported image format"
+    status, code, title = 415, "unsupported_media_type", "Unsupported image format"
 
 
 class UndecodableImage(ServiceError):
@@ -77,15 +77,15 @@ class UndecodableImage(ServiceError):
 
 
 class InvalidParameter(ServiceError):
-    status, code, title = 422, "invalid_parameter", "A parameter is out of range"
+    status, code, title = 422, "invalid_parameter", "A parameter is invalid"
 
 
 class QueueFull(ServiceError):
-    status, code, title = 429, "queue_full", "The service is at its limit"
+    status, code, title = 429, "queue_full", "The service is at capacity"
 
 
 class TooManyRequests(ServiceError):
-    status, code, title = 429, "too_many_requests", "Too many requests at once for this key"
+    status, code, title = 429, "too_many_requests", "Too many concurrent requests for this key"
 
 
 class NotReady(ServiceError):
@@ -113,7 +113,7 @@ class UnknownModel(ModelError):
 
 
 class WeightsUnavailable(ModelError):
-    """The weights cannot be had from where they are published (no network, refused, or not the right file)."""
+    """The weights cannot be obtained from where they are published (no network, refused, or not the right file)."""
 
 
 class WeightsInvalid(ModelError):

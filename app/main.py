@@ -60,17 +60,6 @@ def create_app(settings: Settings, load: Load | None = None, selection: Selectio
     Raises ``ModelError`` when a model that must be served is not prepared.
     """
     service = build_service(settings, load or torch_load(settings), selection or select_models(settings))
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.pipeline.start()
-        service.loader.start()
-        try:
-            yield
-        finally:
-            await service.loader.close()
-            await service.pipeline.close()
-
     app = FastAPI(
         title="VGG16 image classification",
         summary="A photograph in, labels in English and Chinese out.",
@@ -90,6 +79,19 @@ def create_app(settings: Settings, load: Load | None = None, selection: Selectio
     docs.install_docs(app)
     add_middleware(app, service)
     return app
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """What runs from the first request to the last."""
+    service: Service = app.state.service
+    service.pipeline.start()
+    service.loader.start()
+    try:
+        yield
+    finally:
+        await service.loader.close()
+        await service.pipeline.close()
 
 
 def torch_load(settings: Settings) -> Load:
@@ -126,14 +128,7 @@ def add_middleware(app: FastAPI, service: Service) -> None:
 def build_service(settings: Settings, load: Load, selection: Selection) -> Service:
     """The running parts, wired to each other."""
     metrics, lifecycle, registry = Metrics(), Lifecycle(), Registry(selection.default)
-    batcher: Batcher[ServedModel, Item, list[Candidate]] = Batcher(
-        run,
-        lambda model: model.max_batch_size,
-        max_wait_s=settings.max_wait_ms / 1000,
-        observer=metrics,
-        check=check,
-        on_death=lambda error: lifecycle.become(State.FAILED, f"the batch loop has ended ({error!r})"),
-    )
+    batcher = build_batcher(settings, lifecycle, metrics)
     reader = Reader.from_settings(settings)
     pipeline = Pipeline(registry, batcher, metrics, reader, decode_workers=settings.decode_workers)
     admission = build_admission(settings, lifecycle, pipeline)
@@ -156,6 +151,19 @@ def build_service(settings: Settings, load: Load, selection: Selection) -> Servi
         many_files=replace(one_file, max_files=settings.max_files),
         keys=KeyRing(settings.read_api_keys()),
         loader=Loader(load, registry, selection, lifecycle),
+    )
+
+
+def build_batcher(
+    settings: Settings, lifecycle: Lifecycle, metrics: Metrics
+) -> Batcher[ServedModel, Item, list[Candidate]]:
+    return Batcher(
+        run,
+        lambda model: model.max_batch_size,
+        max_wait_s=settings.max_wait_ms / 1000,
+        observer=metrics,
+        check=check,
+        on_death=lambda error: lifecycle.become(State.FAILED, f"the batch loop has ended ({error!r})"),
     )
 
 

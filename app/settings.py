@@ -25,56 +25,74 @@ Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
-    """Every knob of the service, with its unit in its name. The README's table is tested against this class."""
+    """Settings of the service: environment variables VGG_…, or flags. docs/operations.md lists them."""
 
     model_config = SettingsConfigDict(env_prefix="VGG_", frozen=True, extra="forbid")
 
-    host: str = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` for all.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    host: str = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` listens on every interface.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
 
-    models: Names = Field((), description="Models to serve, separated by commas; empty: every prepared one.")
-    model: str = Field("vgg16", description="The model used when a request names none.")
+    models: Names = Field((), description="Models to serve, separated by commas; empty: every prepared model.")
+    model: str = Field("vgg16", description="The default model, used when a request names none.")
     fallback_model: str = Field(
-        "", description="Served in its place when `VGG_MODEL` is not prepared; empty: exit instead."
+        "", description="Served instead of `VGG_MODEL` when that is not prepared; empty: the service exits."
     )
-    models_dir: Path = Field(CHECKOUT / "models", description="Manifests and labels (read only).")
-    store_dir: Path = Field(CHECKOUT / "models", description="Prepared weights and fine-tuned exports.")
+    models_dir: Path = Field(CHECKOUT / "models", description="Folder with manifests and labels (read only).")
+    store_dir: Path = Field(CHECKOUT / "models", description="Folder with prepared weights and fine-tuned models.")
 
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="`auto`, `cpu`, `cuda` or `cuda:N`.")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="`cpu`, `cuda` or `cuda:N`; `auto`: the first GPU, or the CPU if there is none.",
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="`auto` is fp16 on CUDA and fp32 on the CPU, where bf16 can double the speed."
+        "auto", description="`auto`: fp16 on CUDA and fp32 on the CPU, where `bf16` can double the speed."
     )
     decode: Literal["fast", "exact"] = Field(
-        "fast", description="`exact` is torchvision's published transform, bit for bit; `fast` within rounding."
+        "fast",
+        description="`exact`: torchvision's published transform, bit for bit; `fast`: quicker, and almost the same.",
     )
-    decode_workers: PositiveInt = Field(os.cpu_count() or 1, description="Threads that decode and preprocess.")
+    decode_workers: PositiveInt = Field(os.cpu_count() or 1, description="Threads that decode and preprocess images.")
 
     max_batch_size: Literal["auto"] | PositiveInt = Field(
-        "auto", description="Images per forward; `auto`: measured at preparation, else 16 on CUDA, 4 on the CPU."
+        "auto",
+        description="Images per forward pass; `auto`: as measured in preparation, else 16 on CUDA and 4 on the CPU.",
     )
-    max_wait_ms: float = Field(0, ge=0, description="How long a batch may wait for more images, from its first one.")
-    max_queue_size: PositiveInt = Field(256, description="Requests between their headers and their answer; more: 429.")
-    max_queue_delay_s: PositiveFloat = Field(2, description="Expected wait beyond which a newcomer gets 429.")
+    max_wait_ms: float = Field(0, ge=0, description="How long the first image of a batch may wait for more.")
+    max_queue_size: PositiveInt = Field(
+        256, description="Images in flight, from a request's headers to its answer; beyond that: 429."
+    )
+    max_queue_delay_s: PositiveFloat = Field(2, description="Longest expected wait; beyond that: 429.")
     request_timeout_s: PositiveFloat = Field(
-        30, description="Deadline of a whole request; `X-Request-Timeout-Ms` less."
+        30, description="Deadline of a whole request; `X-Request-Timeout-Ms` can shorten it."
     )
-    forward_timeout_s: PositiveFloat = Field(60, description="A forward pass that takes longer ends the process.")
-    upload_timeout_s: PositiveFloat = Field(20, description="Time for the body to arrive; longer: 408.")
-    max_upload_mb: PositiveFloat = Field(32, description="Largest upload, in MiB.")
-    max_buffer_mb: PositiveFloat = Field(1024, description="All uploads in flight together, in MiB; more: 429.")
-    max_files: PositiveInt = Field(16, description="Files in one `POST /predict/batch`.")
-    max_pixels: PositiveInt = Field(100_000_000, description="Most pixels in an image, known from its header.")
+    forward_timeout_s: PositiveFloat = Field(
+        60, description="Longest forward pass; one that takes longer ends the process."
+    )
+    upload_timeout_s: PositiveFloat = Field(20, description="Longest time a request's body may take; beyond that: 408.")
+    max_upload_mb: PositiveFloat = Field(32, description="Largest image file, in MiB; beyond that: 413.")
+    max_buffer_mb: PositiveFloat = Field(1024, description="All uploads in flight, in MiB; beyond that: 429.")
+    max_files: PositiveInt = Field(16, description="Files in one `POST /predict/batch`; beyond that: 400.")
+    max_pixels: PositiveInt = Field(
+        100_000_000, description="Pixels of an image, read from its header; beyond that: 413."
+    )
 
-    drain_delay_s: float = Field(5, ge=0, description="After SIGTERM: unready, but still serving.")
-    drain_timeout_s: PositiveFloat = Field(30, description="After the delay: time to finish what was accepted.")
+    drain_delay_s: float = Field(5, ge=0, description="After SIGTERM: how long to serve on while reporting not ready.")
+    drain_timeout_s: PositiveFloat = Field(30, description="After that: how long accepted requests may still take.")
 
-    api_keys: Secrets = Field((), description="Keys that may call the API, separated by commas; empty: open.")
-    api_keys_file: Path | None = Field(None, description="The same, one key a line (a mounted secret).")
-    max_requests_per_key: PositiveInt | None = Field(None, description="Concurrent requests per key; empty: no limit.")
-    cors_origins: Names = Field((), description="Origins of web pages that may call the API, or `*`.")
+    api_keys: Secrets = Field((), description="API keys, separated by commas; without any key the API is open.")
+    api_keys_file: Path | None = Field(None, description="A file with more keys, one per line (a mounted secret).")
+    max_requests_per_key: PositiveInt | None = Field(
+        None, description="Concurrent requests per key; empty: no limit. Beyond that: 429."
+    )
+    cors_origins: Names = Field(
+        (), description="Origins whose web pages may call the API, separated by commas; `*`: any."
+    )
 
-    log_format: Literal["json", "text"] = Field("json", description="`json`: a line per request; `text` for people.")
-    log_level: Literal["debug", "info", "warning", "error", "critical"] = Field("info", description="Least severity.")
+    log_format: Literal["json", "text"] = Field("json", description="`json`: one object per line; `text`: for people.")
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
+        "info", description="Lowest severity that is logged."
+    )
 
     @property
     def max_upload_bytes(self) -> int:

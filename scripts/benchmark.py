@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure the service over HTTP, in one run with what it is compared to: machines are shared and noisy, ratios hold.
+"""Measure the service over HTTP, side by side with what it is compared to: on a shared, noisy machine only ratios hold.
 
     scripts/benchmark.py network --model vgg16       real arithmetic: the service beside the bare network's loop
     scripts/benchmark.py service                     a simulated network: what the service itself costs
@@ -8,7 +8,7 @@
     scripts/benchmark.py large --model vgg16         photographs of 12 megapixels: the fast path beside the plain loop
     scripts/benchmark.py precision --model vgg16     lower precisions beside fp32 and plain eager: speed, answers
 
-Starts the servers itself, with the settings of the environment. Every answer is checked. Needs the extras `dev` and
+It starts the servers itself, with the settings in the environment, and checks every answer. Needs the extras `dev` and
 `benchmark` (scripts/install --extras embedded,dev,benchmark).
 """
 

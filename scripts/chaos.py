@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Do to the service what bad days do, then see that it is still right, still itself, and no larger.
+"""Put the service through its bad days, then check that its answers are still right and that it has not grown.
 
-    scripts/chaos.py            the full run, some minutes
+    scripts/chaos.py            the full run: some minutes
     scripts/chaos.py --short    a quick one, inside scripts/test
     scripts/chaos.py --soak 15  minutes of mixed traffic: memory, file descriptors and threads must stay flat
 
 Early disconnects, slow and broken uploads, huge and empty bodies, random bytes, truncated images of every format, a
-network that fails on one marked image or hangs, SIGTERM under load, SIGKILL and a restart. Beside each fault good
-requests are sent, and every one of their answers is checked. Exits with 0 when all held. Needs the extra `dev`.
+network that fails on one marked image or hangs, SIGTERM under load, SIGKILL and a restart. Good requests are sent all
+the while, and every answer to them is checked. Exit status: 0 everything held, 1 something did not. Needs the extra
+`dev`.
 """
 
 from interpreter import enter

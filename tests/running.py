@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 import httpx
 
@@ -84,10 +85,10 @@ def running(
 class ServiceProcess:
     """``python -m app`` as users run it. Its log goes to a file: a pipe that nobody empties would hold it up."""
 
-    def __init__(self, url: str, environment: dict[str, str]) -> None:
+    def __init__(self, url: str, environment: dict[str, str], log: TextIO) -> None:
         self._url = url
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by end()
-        self._process = subprocess.Popen([sys.executable, "-m", "app"], cwd=ROOT, env=environment, stderr=self._log)
+        self._log = log
+        self._process = subprocess.Popen([sys.executable, "-m", "app"], cwd=ROOT, env=environment, stderr=log)
         self.status: int | None = None
 
     def wait_ready(self) -> None:
@@ -102,10 +103,6 @@ class ServiceProcess:
         self._log.seek(0)
         return self._log.read()
 
-    def close(self) -> None:
-        self.end()
-        self._log.close()
-
 
 @contextmanager
 def running_process(environment: dict[str, str], *, ready: bool = True) -> Iterator[tuple[str, ServiceProcess]]:
@@ -115,13 +112,14 @@ def running_process(environment: dict[str, str], *, ready: bool = True) -> Itera
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     defaults = {"VGG_PORT": str(port), "VGG_DRAIN_DELAY_S": "0"}
-    process = ServiceProcess(url, clean_environment() | defaults | environment)
-    try:
-        if ready:
-            process.wait_ready()
-        yield url, process
-    finally:
-        process.close()
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
+        process = ServiceProcess(url, clean_environment() | defaults | environment, log)
+        try:
+            if ready:
+                process.wait_ready()
+            yield url, process
+        finally:
+            process.end()
 
 
 def clean_environment() -> dict[str, str]:

@@ -10,7 +10,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from pydantic_core import to_json
 
 from app import errors
-from app.http import schemas
+from app.http import answers, schemas
 from app.http.accept import PredictQuery, accepted, read_key
 from app.http.context import Outcome, context_of, note
 from app.http.deadline import HEADER
@@ -84,7 +84,7 @@ async def predict(request: Request) -> Response:
         service.one_file.check_file(data)
         prediction = await service.pipeline.predict(data, model, top_k)
     note(request.scope, Outcome("ok", model.name, prediction.batch_size, prediction.stages))
-    return _json(schemas.prediction_response(context, model, prediction))
+    return _json(answers.prediction_response(context, model, prediction))
 
 
 async def predict_batch(request: Request) -> Response:
@@ -103,7 +103,7 @@ async def predict_batch(request: Request) -> Response:
         except errors.ServiceError as error:
             return problem(error, context.request_id)
         answered.append(prediction)
-        return schemas.file_result(context, prediction)
+        return answers.file_result(context, prediction)
 
     async with accepted(request, service.many_files) as (model, top_k, files):
         results = await asyncio.gather(*map(result_or_problem, files))
@@ -111,7 +111,7 @@ async def predict_batch(request: Request) -> Response:
         largest = max(prediction.batch_size for prediction in answered)
         longest = Stages(*map(max, zip(*(prediction.stages for prediction in answered), strict=True)))
         note(request.scope, Outcome("ok", model.name, largest, longest))
-    return _json(schemas.batch_response(context, model, results))
+    return _json(answers.batch_response(context, model, results))
 
 
 def _json(answer: schemas.PredictionResponse | schemas.BatchResponse) -> Response:
@@ -148,7 +148,7 @@ async def list_models(service: TheService, key: GivenKey) -> schemas.ModelList:
     """Every served model, and which one answers when a request names none."""
     service.keys.check(key)
     registry = service.pipeline.registry
-    return {"default": registry.default, "models": [schemas.model_info(model) for model in registry.all()]}
+    return {"default": registry.default, "models": [answers.model_info(model) for model in registry.all()]}
 
 
 @api.get(
@@ -160,7 +160,7 @@ async def list_models(service: TheService, key: GivenKey) -> schemas.ModelList:
 async def show_model(name: str, service: TheService, key: GivenKey) -> schemas.ModelDetail:
     """A served model with every class it can answer, in both languages."""
     service.keys.check(key)
-    return schemas.model_detail(service.pipeline.registry.get(name))
+    return answers.model_detail(service.pipeline.registry.get(name))
 
 
 @api.post(
@@ -177,7 +177,7 @@ async def load_model(name: str, service: TheService, key: GivenKey) -> schemas.M
     """
     service.keys.check_management(key)
     service.lifecycle.check_serving()
-    return schemas.model_info(await service.loader.load(name))
+    return answers.model_info(await service.loader.load(name))
 
 
 @probes.head("/livez", include_in_schema=False)

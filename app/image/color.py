@@ -28,7 +28,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
         return _apply_profile(image, profile).convert("RGB")
     if image.mode in ("1", "L", "YCbCr") and "transparency" not in image.info:
         return image.convert("RGB")
-    if image.mode in ("L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX"):
+    if image.mode in ("L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX"):
         return _apply_profile(_over_white(image if image.mode == "RGBA" else image.convert("RGBA")), profile)
     raise ValueError(f"mode {image.mode} is not a picture")
 

@@ -39,29 +39,29 @@ def main(text: str, arguments: list[str] | None = None) -> int:
         print(f"Cannot prepare {name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted; the next run resumes.", file=sys.stderr)
+        print("\nInterrupted; the next run continues from here.", file=sys.stderr)
         return INTERRUPTED
 
 
 def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", help="a model with a manifest, or one of torchvision's VGGs")
-    parser.add_argument("--from-file", type=Path, metavar="PATH", help="take this file instead of downloading")
+    parser.add_argument("--from-file", type=Path, metavar="PATH", help="use this file instead of downloading")
     parser.add_argument("--url", help="download from this mirror; the digest must still match")
-    parser.add_argument("--weights", default="IMAGENET1K_V1", help="torchvision's name of the weights (%(default)s)")
-    parser.add_argument("--name", help="make a new model of that name out of --from-file")
-    parser.add_argument("--architecture", help="its architecture: vgg11 to vgg19_bn, or timm:NAME")
-    parser.add_argument("--labels", type=Path, help="its label file (default: ImageNet's 1,000 classes)")
+    parser.add_argument("--weights", default="IMAGENET1K_V1", help="torchvision's name for them (default: %(default)s)")
+    parser.add_argument("--name", help="make a new model of this name from --from-file")
+    parser.add_argument("--architecture", help="the new model's architecture: vgg11 to vgg19_bn, or timm:NAME")
+    parser.add_argument("--labels", type=Path, help="the new model's label file (default: ImageNet's 1,000 classes)")
     parser.add_argument("--sha256", help="refuse the file unless this is its digest (64 hexadecimal digits)")
-    parser.add_argument("--force", action="store_true", help="prepare again what is prepared already")
-    parser.add_argument("--no-measure", action="store_true", help="skip measuring the best batch size")
+    parser.add_argument("--force", action="store_true", help="prepare it again even if it is prepared")
+    parser.add_argument("--no-measure", action="store_true", help="do not measure the best batch size")
     arguments = parser.parse_args(given)
     if arguments.name and not (arguments.architecture and arguments.from_file):
         parser.error("--name needs --architecture and --from-file")
     if arguments.name and not re.fullmatch(NAME_PATTERN, arguments.name):
-        parser.error("--name may have lower-case letters, digits, and _ . - after the first")
+        parser.error("--name takes lower-case letters and digits, and after the first one also _ . -")
     if bool(arguments.name) == bool(arguments.model):
-        parser.error("give a model, or --name for one of your own")
+        parser.error("give a model, or --name for a new one of your own")
     return arguments
 
 
@@ -100,16 +100,9 @@ def prepare_and_measure(manifest: Manifest, arguments: argparse.Namespace, setti
     library = Library.from_settings(settings)
     store = library.store(manifest.name)
     if store.is_prepared() and not (arguments.force or arguments.name):
-        print(f"{manifest.name} is prepared already ({store.weights}); --force prepares it again.")
+        print(f"{manifest.name} is already prepared ({store.weights}); use --force to prepare it again.")
     else:
-        prepare(
-            manifest,
-            library,
-            from_file=arguments.from_file,
-            url=arguments.url,
-            is_new=is_new,
-            say=print,
-        )
+        prepare(manifest, library, from_file=arguments.from_file, url=arguments.url, is_new=is_new, say=print)
         print(f"{manifest.name} is prepared: {store.weights}")
     if not arguments.no_measure and (arguments.force or not is_measured(manifest, settings)):
         measure_batch_size(manifest, settings, print)

@@ -32,7 +32,7 @@ def torchvision_weights(source: str) -> WeightsEnum:
     refuse_unusable(source)
     try:
         return get_weight(source.removeprefix("torchvision:"))
-    except ValueError as error:
+    except (ValueError, KeyError) as error:  # another enum, another member
         raise ModelError(f"torchvision {torchvision.__version__} does not publish {source!r}.") from error
 
 
@@ -57,8 +57,8 @@ def published_manifest(architecture: str, weights: str = "IMAGENET1K_V1") -> Man
             f"There is no model {architecture!r}. Published ones: {', '.join(TORCHVISION_VGGS)}. "
             "For weights of your own: scripts/prepare_model.py --name NAME --architecture NAME --from-file FILE."
         )
-    refuse_unusable(weights)
-    entry = get_model_weights(architecture)[weights]
+    source = f"torchvision:{get_model_weights(architecture).__name__}.{weights}"
+    torchvision_weights(source)
     return Manifest(
         name=architecture,
         version=weights,
@@ -66,7 +66,7 @@ def published_manifest(architecture: str, weights: str = "IMAGENET1K_V1") -> Man
         preprocessing=torchvision_preprocessing(),
         temperature=1.0,
         labels=IMAGENET_LABELS,
-        weights=WeightsOrigin(source=f"torchvision:{type(entry).__name__}.{weights}", license="BSD-3-Clause"),
+        weights=WeightsOrigin(source=source, license="BSD-3-Clause"),
     )
 
 

@@ -39,7 +39,6 @@ def prepare(
     """Prepare a model's weights, from a file, a mirror, or where its manifest says that they are published.
 
     The manifest is written to the store when it is new.
-
     Nothing half-written is ever left under a name that the service would load: weights are renamed into place when
     whole, and count only with the receipt, which is written last.
 
@@ -53,24 +52,8 @@ def prepare(
         source, is_ours = _obtain(manifest.weights, store, from_file, url, say)
         check, digest = _verify(source, manifest.weights, is_ours, say)
         say(f"Converting to {store.weights} …")
-        tensors = fit(
-            read_state_dict(source),
-            manifest.architecture,
-            len(labels),
-            by_position=manifest.weights.tensor_names == "by_position",
-        )
-        store.receipt.unlink(missing_ok=True)
-        write_safetensors(tensors, store.weights)
-        receipt = Receipt(
-            source=manifest.weights.source,
-            source_sha256=digest,
-            source_size_bytes=source.stat().st_size,
-            source_check=check,
-            weights_sha256=sha256_of(store.weights),
-            weights_size_bytes=store.weights.stat().st_size,
-            prepared_at=datetime.now(UTC),
-            torch_version=torch.__version__,
-        )
+        _convert(source, manifest, len(labels), store)
+        receipt = _receipt(source, manifest, check, digest, store)
         if is_new:
             write_atomically(store.manifest, manifest)
         write_atomically(store.receipt, receipt)
@@ -125,6 +108,27 @@ def _verify(source: Path, origin: WeightsOrigin, is_ours: bool, say: Callable[[s
         say(f"Only the first {len(expected)} digits of the SHA-256 are published; they match ({digest}).")
         return "sha256_prefix", digest
     return "sha256", digest
+
+
+def _convert(source: Path, manifest: Manifest, classes: int, store: ModelStore) -> None:
+    """What was prepared before is gone from the moment on that its weights are replaced, and not earlier."""
+    by_position = manifest.weights.tensor_names == "by_position"
+    tensors = fit(read_state_dict(source), manifest.architecture, classes, by_position=by_position)
+    store.receipt.unlink(missing_ok=True)
+    write_safetensors(tensors, store.weights)
+
+
+def _receipt(source: Path, manifest: Manifest, check: SourceCheck, digest: str, store: ModelStore) -> Receipt:
+    return Receipt(
+        source=manifest.weights.source,
+        source_sha256=digest,
+        source_size_bytes=source.stat().st_size,
+        source_check=check,
+        weights_sha256=sha256_of(store.weights),
+        weights_size_bytes=store.weights.stat().st_size,
+        prepared_at=datetime.now(UTC),
+        torch_version=torch.__version__,
+    )
 
 
 @contextmanager

@@ -77,7 +77,7 @@ class Metrics:
         self.released.labels(reason).inc()
         self.batch.observe(size)
 
-    def batch_shrunk(self, size: int) -> None:  # noqa: ARG002 - the log has the size
+    def batch_shrunk(self, _size: int, /) -> None:
         self.shrunk.inc()
 
     def exposition(self) -> bytes:

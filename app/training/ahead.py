@@ -13,7 +13,7 @@ R = TypeVar("R")
 def map_ahead(function: Callable[[T], R], items: Iterable[T], workers: int, ahead: int) -> Iterator[R]:
     """``map`` in threads (Pillow and torch let go of the GIL), in order, with at most ``ahead`` results waiting."""
     source = iter(items)
-    with ThreadPoolExecutor(workers, "pictures") as pool:
+    with ThreadPoolExecutor(workers, "images") as pool:
         waiting: deque[Future[R]] = deque(pool.submit(function, item) for item in islice(source, ahead))
         try:
             while waiting:

@@ -1,6 +1,6 @@
 """The VGG paper's augmentation, as a function of a generator, and the ten crops of evaluation.
 
-Sources: Simonyan & Zisserman 2015, section 3.1 (scale jitter, random crop of the whole rescaled picture, flip) and
+Sources: Simonyan & Zisserman 2015, section 3.1 (scale jitter, random crop of the whole rescaled image, flip) and
 Krizhevsky et al. 2012, section 4.1 (colour shift along the principal components of ImageNet's pixels, ten crops).
 """
 
@@ -31,7 +31,7 @@ def jittered(preprocessing: Preprocessing, generator: np.random.Generator) -> Vi
 
 
 def shift_colour(pixels: Pixels, alpha: NDArray[np.float64]) -> Pixels:
-    """Add one colour to a whole picture: the components, each by its eigenvalue times ``alpha`` (3,)."""
+    """Add one colour to a whole image: the components, each by its eigenvalue times ``alpha`` (3,)."""
     shift = EIGENVECTORS @ (alpha * EIGENVALUES) * 255
     shifted: Pixels = np.clip(np.rint(pixels + shift), 0, 255).astype(np.uint8)
     return shifted

@@ -13,7 +13,7 @@ from app.model.weights import map_tensors
 
 
 @dataclass(frozen=True)
-class Starting:
+class PreparedBase:
     """``tensors`` are the model's own; ``root`` is what an export refers to, with ``root_tensors``.
 
     The root is the model itself unless that is an export in turn: exports never stand on each other.
@@ -26,7 +26,7 @@ class Starting:
     root_tensors: dict[str, Tensor]
 
 
-def read_base(name: str, new_name: str, library: Library) -> Starting:
+def read_base(name: str, new_name: str, library: Library) -> PreparedBase:
     """Raises ``ModelError`` when there is no such model, it is not prepared, or would be overwritten by its child."""
     manifest = library.manifest(name)
     library.require_prepared(name)
@@ -34,6 +34,6 @@ def read_base(name: str, new_name: str, library: Library) -> Starting:
     labels = library.labels(manifest)
     root = manifest.base or Base(model=name, weights_sha256=library.store(name).read_receipt().weights_sha256)
     if new_name in (name, root.model):
-        raise ModelError(f"--name {new_name} is the base itself; give the new model another name.")
+        raise ModelError(f"--name {new_name} is the base itself; choose another name for the new model.")
     root_tensors = map_tensors(library.store(root.model).weights)
-    return Starting(manifest, labels, tensors, root, root_tensors)
+    return PreparedBase(manifest, labels, tensors, root, root_tensors)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from app.training.metrics import Bin
+from app.training.scores import Bin
 
 WIDTH, HEIGHT = 420, 260
 LEFT, RIGHT, TOP, BOTTOM = 52, 24, 14, 30
@@ -30,7 +30,7 @@ class Axis:
 
 
 def line_chart(title: str, series: Mapping[str, Sequence[float]], *, percent: bool = False) -> str:
-    """One line a series over epochs 1, 2, 3, …"""
+    """One line per series over epochs 1, 2, 3, …"""
     values = [value for line in series.values() for value in line]
     epochs = max(len(line) for line in series.values())
     margin = (max(values) - min(values)) * 0.08 or 0.01

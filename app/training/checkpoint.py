@@ -38,12 +38,12 @@ class CheckpointFile:
         try:
             state: State = torch.load(self.path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-            raise ModelError(f"{self.path} cannot be read; remove it to start again.") from error
+            raise ModelError(f"{self.path} cannot be read: remove it, and train from the beginning.") from error
         other = state["fingerprint"]
         differing = [name for name in self.fingerprint | other if self.fingerprint.get(name) != other.get(name)]
         if differing:
             was = ", ".join(f"{name} was {other.get(name)}, is {self.fingerprint.get(name)}" for name in differing)
-            raise ModelError(f"The interrupted run cannot be resumed with other settings ({was}).")
+            raise ModelError(f"The interrupted run had other settings and cannot be resumed ({was}).")
         return state
 
     def remove(self) -> None:

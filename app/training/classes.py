@@ -1,6 +1,7 @@
 """The order of a new model's outputs, and their names in both languages."""
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,11 +25,19 @@ def choose_labels(found: Sequence[str], given: Path | None, models_dir: Path) ->
     if not given.is_file():
         raise ModelError(f"There is no file {given}.")
     labels = read_labels(given)
-    match_classes(found, labels, str(given))
-    if len(labels) != len(found):
-        missing = [label.label_en for label in labels if not _names(label) & set(found)]
-        raise ModelError(f"{given} has classes without a picture: {', '.join(missing[:5])}.")
+    _one_each(match_classes(found, labels, str(given)), labels, given)
     return list(labels)
+
+
+def _one_each(matched: dict[str, int], labels: Sequence[Label], given: Path) -> None:
+    """Raises ``ModelError`` unless every label is some class's, and no two classes'."""
+    counts = Counter(matched.values())
+    unused = [label.label_en for label in labels if not counts[label.class_index]]
+    if unused:
+        raise ModelError(f"{given} names classes that no image has: {', '.join(unused[:5])}.")
+    shared = [name for name, index in matched.items() if counts[index] > 1]
+    if shared:
+        raise ModelError(f"{given} has a single class for several in the data: {', '.join(shared[:5])}.")
 
 
 def match_classes(found: Sequence[str], labels: Sequence[Label], where: str) -> dict[str, int]:
@@ -46,7 +55,7 @@ def match_classes(found: Sequence[str], labels: Sequence[Label], where: str) -> 
                 by_name[own.casefold()] = {label.class_index}
     unclear = [name for name in found if len(by_name.get(name, ())) != 1]
     if unclear:
-        raise ModelError(f"{where} has no class, or several, for: {', '.join(unclear[:5])}.")
+        raise ModelError(f"{where} has no class, or several classes, for: {', '.join(unclear[:5])}.")
     return {name: next(iter(by_name[name])) for name in found}
 
 
@@ -64,8 +73,6 @@ def write_labels(labels: Sequence[Label], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(
-            (one.class_index, one.wnid or "", one.label_en, one.label_zh, ";".join(one.synonyms_en),
-             ";".join(one.synonyms_zh))
-            for one in labels
-        )  # fmt: skip
+        for one in labels:
+            names = (one.label_en, one.label_zh, ";".join(one.synonyms_en), ";".join(one.synonyms_zh))
+            writer.writerow((one.class_index, one.wnid or "", *names))

@@ -1,4 +1,4 @@
-"""Which pictures a folder holds and what each shows: Kaggle's flat names, or a folder a class. Nothing is guessed."""
+"""Which images a folder holds and what each shows: Kaggle's flat names, or one folder per class. No guessing."""
 
 import os
 import re
@@ -11,14 +11,17 @@ from app.errors import ModelError
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 # cat.0.jpg, Dog_12.JPEG, cat7.png; but not 1.jpg, ._cat.0.jpg or caterpillar.jpg
 FLAT_NAME = re.compile(r"(cat|dog)[._-]?\d+\.(jpe?g|png|webp|bmp)", re.IGNORECASE)
-FLAT_RULE = "its name is not of the form cat.N.jpg or dog.N.jpg, and it lies in no class folder"
+FLAT_RULE = "neither named like cat.N.jpg or dog.N.jpg nor in a class folder"
 TRAINING_FOLDER = "train"
 VALIDATION_FOLDERS = ("val", "valid", "validation")
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """A picture and what it shows. ``path`` is relative to the data folder, with ``/``; ``part`` is set by folders."""
+class LabelledFile:
+    """A file that should hold an image, and the class that it should show.
+
+    ``path`` is relative to the data folder, with ``/``; ``part`` is set by folders.
+    """
 
     path: str
     class_name: str
@@ -36,16 +39,16 @@ class Refused:
 @dataclass(frozen=True, slots=True)
 class Listing:
     root: Path
-    pictures: tuple[Labelled, ...]
+    files: tuple[LabelledFile, ...]
     refused: tuple[Refused, ...]
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(sorted({picture.class_name for picture in self.pictures}))
+        return tuple(sorted({image.class_name for image in self.files}))
 
 
-def list_pictures(root: Path, excluded: Iterable[str] = ()) -> Listing:
-    """Every picture under ``root`` with its class, in an order that does not depend on the file system.
+def list_images(root: Path, excluded: Iterable[str] = ()) -> Listing:
+    """Every image under ``root`` with its class, in an order that does not depend on the file system.
 
     Layouts: ``cat.0.jpg``, ``dog.0.jpg`` in one folder, or ``CLASS/any-name.jpg``; either may lie in ``train/``, beside
     a ``val/`` that is then the validation part. Class names are folded to lower case, so that ``Cat/`` and ``cat/`` are
@@ -56,25 +59,28 @@ def list_pictures(root: Path, excluded: Iterable[str] = ()) -> Listing:
     if not root.is_dir():
         raise ModelError(f"There is no folder {root}.")
     unwanted = frozenset(excluded)
-    pictures: list[Labelled] = []
+    files: list[LabelledFile] = []
     refused: list[Refused] = []
     for part, folder in _parts(root):
         for path in _files(folder):
             relative = path.relative_to(root).as_posix()
             found = _label(PurePosixPath(path.relative_to(folder).as_posix()), relative, part)
-            if isinstance(found, Labelled) and unwanted & {relative, path.name}:
-                found = Refused(relative, "on the list of files to exclude")
-            (pictures if isinstance(found, Labelled) else refused).append(found)  # type: ignore[arg-type]
-    listing = Listing(root, tuple(sorted(pictures, key=lambda one: one.path)), tuple(refused))
+            if isinstance(found, LabelledFile) and unwanted & {relative, path.name}:
+                found = Refused(relative, "on the --exclude list")
+            if isinstance(found, LabelledFile):
+                files.append(found)
+            else:
+                refused.append(found)
+    listing = Listing(root, tuple(sorted(files, key=lambda one: one.path)), tuple(refused))
     if len(listing.classes) < 2:  # noqa: PLR2004
-        counts = f"{len(pictures)} pictures of {len(listing.classes)} classes, {len(refused)} files refused"
-        first = f" (first: {refused[0].path}: {refused[0].reason})" if refused else ""
-        raise ModelError(f"{root} has {counts}{first}; at least two classes are needed.")
+        counts = f"{len(files)} images of {len(listing.classes)} classes and {len(refused)} other files"
+        first = f" (such as {refused[0].path}: {refused[0].reason})" if refused else ""
+        raise ModelError(f"{root} has {counts}{first}; training needs at least two classes.")
     return listing
 
 
 def read_exclusions(path: Path | None) -> list[str]:
-    """One file a line; ``#`` begins a comment (the place for the reason)."""
+    """One file per line; ``#`` begins a comment (the place for the reason)."""
     if path is None:
         return []
     if not path.is_file():
@@ -100,12 +106,12 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in sorted(names))
 
 
-def _label(inside: PurePosixPath, relative: str, part: str | None) -> Labelled | Refused:
+def _label(inside: PurePosixPath, relative: str, part: str | None) -> LabelledFile | Refused:
     if inside.name.startswith("."):
         return Refused(relative, "a hidden file")
     if inside.suffix.lower() not in SUFFIXES:
         return Refused(relative, f"not one of {', '.join(sorted(SUFFIXES))}")
     if len(inside.parts) > 1:
-        return Labelled(relative, inside.parts[0].casefold(), part)
+        return LabelledFile(relative, inside.parts[0].casefold(), part)
     flat = FLAT_NAME.fullmatch(inside.name)
-    return Labelled(relative, flat.group(1).lower(), part) if flat else Refused(relative, FLAT_RULE)
+    return LabelledFile(relative, flat.group(1).lower(), part) if flat else Refused(relative, FLAT_RULE)

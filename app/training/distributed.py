@@ -110,11 +110,11 @@ class Ranks:
         if self.world > 1:
             dist.barrier()
 
-    def wrap(self, tail: nn.Module) -> nn.Module:
+    def wrap(self, trained: nn.Module) -> nn.Module:
         """The module to call while training: gradients are averaged over the processes."""
         if self.world == 1:
-            return tail
-        return DistributedDataParallel(tail, device_ids=[self.device] if self.device.type == "cuda" else None)
+            return trained
+        return DistributedDataParallel(trained, device_ids=[self.device] if self.device.type == "cuda" else None)
 
     def close(self) -> None:
         if self.world > 1:

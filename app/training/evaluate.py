@@ -1,6 +1,7 @@
 """The command behind ``scripts/evaluate.py``."""
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -9,9 +10,11 @@ from pathlib import Path
 from app.errors import ModelError
 from app.settings import read_settings
 from app.training.evaluation import Question, evaluate
-from app.training.options import positive
+from app.training.options import EXCLUDE, positive
+from app.training.terminal import terminal
 
 INTERRUPTED = 130
+logger = logging.getLogger(__name__)
 
 
 def main(text: str, arguments: list[str] | None = None) -> int:
@@ -23,9 +26,10 @@ def main(text: str, arguments: list[str] | None = None) -> int:
         return 1
     question = Question(given.data, given.model, given.ten_crop, given.exclude, given.batch_size, given.workers)
     try:
-        evaluation = evaluate(question, read_settings())
-        for line in evaluation.lines():
-            print(line)
+        with terminal():
+            evaluation = evaluate(question, read_settings())
+            for line in evaluation.lines():
+                logger.info(line)
         if given.csv:
             evaluation.write_predictions(given.csv)
     except ModelError as error:
@@ -40,11 +44,13 @@ def main(text: str, arguments: list[str] | None = None) -> int:
 def parse_arguments(text: str, arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="DIR", help="cat.N.jpg and dog.N.jpg, or a folder a class")
-    add("--model", default="vgg16", help="a prepared model (%(default)s)")
-    add("--ten-crop", action="store_true", help="ten crops a picture, mean of the softmax")
-    add("--exclude", type=Path, metavar="FILE", help="files to leave out, one a line, # for the reason")
-    add("--csv", type=Path, metavar="FILE", help="write every prediction there")
-    add("--batch-size", type=positive, help="pictures a forward (default: the model's measured one)")
-    add("--workers", type=positive, default=os.cpu_count() or 1, help="threads that decode (default: cores)")
+    folder = "cat.N.jpg and dog.N.jpg, or one folder per class, named by wnid or English label"
+    add("--data", type=Path, required=True, metavar="DIR", help=folder)
+    add("--model", default="vgg16", help="the prepared model to measure (default: %(default)s)")
+    add("--ten-crop", action="store_true", help="average the probabilities of ten crops of each image")
+    add("--exclude", type=Path, metavar="FILE", help=EXCLUDE)
+    add("--csv", type=Path, metavar="FILE", help="write every prediction to this file")
+    add("--batch-size", type=positive, metavar="N", help="images per forward pass (default: the model's measured best)")
+    cores = "threads that decode (default: one per core)"
+    add("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help=cores)
     return parser.parse_args(arguments)

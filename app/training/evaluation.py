@@ -1,20 +1,21 @@
-"""A prepared model measured on a folder of labelled pictures, through the service's own decode and preprocess."""
+"""A prepared model measured on a folder of labelled images, through the service's own decode and preprocess."""
 
 import csv
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from app.errors import ModelError, ServiceError
 from app.image.reader import Reader
 from app.image.views import Pixels
+from app.model.files import disk_errors
 from app.model.load import load_model
 from app.model.network import TorchNetwork
 from app.model.registry import ServedModel
@@ -22,8 +23,9 @@ from app.settings import Settings
 from app.training.ahead import map_ahead
 from app.training.augment import ten_crops
 from app.training.classes import match_classes
-from app.training.data import Labelled, Refused, list_pictures, read_exclusions
-from app.training.metrics import Share, calibration_error, nll, reliability, top_share
+from app.training.data import LabelledFile, Refused, list_images, read_exclusions
+from app.training.scores import Share, calibration_error, nll, reliability, top_share
+from app.training.terminal import progress_bar
 
 TOP = 5
 COLUMNS = ("path", "class_index", "label", "right", "rank_of_right", "predicted_index", "predicted", "probability")
@@ -44,7 +46,7 @@ class Evaluation:
     """``logits`` are divided by the model's temperature: their softmax is what the service answers."""
 
     model: ServedModel
-    pictures: list[Labelled]
+    files: list[LabelledFile]
     refused: list[Refused]
     targets: Tensor
     logits: Tensor
@@ -60,80 +62,66 @@ class Evaluation:
         if self.logits.shape[1] > TOP:
             lines.append(f"top-5 {self.top(TOP)}")
         lines.append(f"NLL {nll(self.logits, self.targets):.4f}, calibration error {calibration_error(bins):.4f}")
-        speed = f"{len(self.pictures) / self.seconds:.1f} images/s"
+        speed = f"{len(self.files) / self.seconds:.1f} images/s"
         lines.append(f"{speed} on {self.model.device} in {self.model.precision}, decoding included")
         if self.refused:
-            lines.append(
-                f"{len(self.refused)} files left out, such as {self.refused[0].path}: {self.refused[0].reason}"
-            )
+            first = self.refused[0]
+            lines.append(f"files left out: {len(self.refused)}, such as {first.path}: {first.reason}")
         return lines
 
     def write_predictions(self, path: Path) -> None:
-        """One row a picture, with what was answered first and where the right class stands."""
+        """One row per image, with what was answered first and where the right class stands."""
         probabilities, predicted = torch.softmax(self.logits, 1).max(1)
         right = self.logits.gather(1, self.targets[:, None])
         ranks = (self.logits > right).sum(1) + 1
         labels = self.model.labels
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with disk_errors(path), path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
-            for place, picture in enumerate(self.pictures):
+            for place, image in enumerate(self.files):
                 target, answer = int(self.targets[place]), int(predicted[place])
-                writer.writerow([
-                    picture.path, target, labels[target].label_en, int(target == answer), int(ranks[place]),
-                    answer, labels[answer].label_en, f"{float(probabilities[place]):.6f}",
-                ])  # fmt: skip
+                shown = (image.path, target, labels[target].label_en)
+                answered = (answer, labels[answer].label_en, f"{float(probabilities[place]):.6f}")
+                writer.writerow((*shown, int(target == answer), int(ranks[place]), *answered))
 
 
 def evaluate(question: Question, settings: Settings) -> Evaluation:
     """Raises ``ModelError`` when the model cannot be loaded or does not know the folder's classes."""
-    listing = list_pictures(question.data, read_exclusions(question.exclude))
+    listing = list_images(question.data, read_exclusions(question.exclude))
     model = load_model(question.model, settings)
     indices = match_classes(listing.classes, model.labels, f"Model {question.model!r}")
     began = time.perf_counter()
-    found = list(_logits(question, model, listing.pictures, settings))
+    found = list(_logits(question, model, listing.files, settings))
     seconds = time.perf_counter() - began
-    pictures = [one for one, answer in zip(listing.pictures, found, strict=True) if isinstance(answer, Tensor)]
+    images = [one for one, answer in zip(listing.files, found, strict=True) if isinstance(answer, Tensor)]
     refused = [one for one in found if isinstance(one, Refused)]
     logits = [one for one in found if isinstance(one, Tensor)]
     if not logits:
-        raise ModelError(f"None of the {len(found)} pictures in {question.data} can be decoded.")
-    targets = torch.tensor([indices[picture.class_name] for picture in pictures])
-    return Evaluation(model, pictures, [*listing.refused, *refused], targets, torch.stack(logits), seconds)
+        raise ModelError(f"None of the {len(found)} images in {question.data} can be decoded.")
+    targets = torch.tensor([indices[image.class_name] for image in images])
+    return Evaluation(model, images, [*listing.refused, *refused], targets, torch.stack(logits), seconds)
 
 
 def _logits(
-    question: Question, model: ServedModel, pictures: Sequence[Labelled], settings: Settings
+    question: Question, model: ServedModel, images: Sequence[LabelledFile], settings: Settings
 ) -> Iterator[Tensor | Refused]:
-    """Each picture's logits (classes,), or why it has none, in order."""
+    """Each image's logits (classes,), or why it has none, in order."""
     reader, network = Reader.from_settings(settings), cast(TorchNetwork, model.network)
     preprocessing = model.manifest.preprocessing
     views = ten_crops(preprocessing) if question.ten_crop else preprocessing.centre_crop()
 
-    def load(picture: Labelled) -> Pixels | Refused:
+    def load(file: LabelledFile) -> Pixels | Refused:
         try:
-            return reader.read((question.data / picture.path).read_bytes(), views).pixels
+            return reader.read((question.data / file.path).read_bytes(), views).pixels
         except ServiceError as error:
-            return Refused(picture.path, error.detail)
+            return Refused(file.path, error.detail)
 
     size = question.batch_size or model.max_batch_size
-    bar = tqdm(total=len(pictures), desc="Evaluating", unit="image", mininterval=0.5)
-    loaded = map_ahead(load, pictures, question.workers, 2 * size + question.workers)
-    with bar:
-        for group in _groups(loaded, size):
+    loaded = map_ahead(load, images, question.workers, 2 * size + question.workers)
+    with progress_bar("Evaluating", len(images), "image") as bar:
+        while group := list(islice(loaded, size)):
             yield from _answer(network, group)
             bar.update(len(group))
-
-
-def _groups(items: Iterator[Pixels | Refused], size: int) -> Iterator[list[Pixels | Refused]]:
-    group: list[Pixels | Refused] = []
-    for item in items:
-        group.append(item)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def _answer(network: TorchNetwork, group: Sequence[Pixels | Refused]) -> Iterator[Tensor | Refused]:

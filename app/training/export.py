@@ -1,5 +1,6 @@
 """From a trained network to a model in the store: what changed, and everything that says how it came to be."""
 
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,8 @@ def export(store: ModelStore, manifest: Manifest, tensors: Mapping[str, Tensor],
     digest, size = sha256_of(weights), weights.stat().st_size
     store.receipt.unlink(missing_ok=True)
     for path in staged.iterdir():
+        if path.is_dir():  # which no rename replaces
+            shutil.rmtree(store.folder / path.name, ignore_errors=True)
         path.replace(store.folder / path.name)
     receipt = Receipt(
         source=manifest.weights.source,

@@ -1,8 +1,8 @@
-"""The frozen front's output for every picture, computed once and kept in memory-mapped files.
+"""The frozen side's output for every image, computed once and kept in memory-mapped files.
 
-A cache is a folder for one front (weights, cut, preprocessing); rows are found by the picture's digest. Each process
-appends to a shard of its own: first the rows, synced, then their digests, so that a run that is killed leaves rows
-nobody names, never a name without its row.
+A cache is a folder for one frozen side (weights, cut, preprocessing); rows are found by the image's digest. Each
+process appends to a shard of its own: first the rows, synced, then their digests, so that a run that is killed leaves
+rows nobody names, never a name without its row.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from app.image.views import Pixels
-from app.training.backbone import Front
+from app.training.cut import Frozen
 
 Rows = NDArray[np.float32]
 DIGEST_LINE = 65  # 64 hexadecimal digits and a line end
@@ -32,7 +32,7 @@ def cache_key(**facts: object) -> str:
 
 
 class FeatureCache:
-    """Rows of fp32 values by picture digest, all of one shape (without the batch)."""
+    """Rows of fp32 values by image digest, all of one shape (without the batch)."""
 
     def __init__(self, folder: Path, shape: Sequence[int]) -> None:
         self.folder = folder
@@ -90,25 +90,25 @@ def _sync(file: BufferedWriter) -> None:
     os.fsync(file.fileno())
 
 
-def feature_shape(front: Front, crop: int, device: torch.device) -> tuple[int, ...]:
-    """The shape of one picture's features."""
+def feature_shape(frozen: Frozen, crop: int, device: torch.device) -> tuple[int, ...]:
+    """The shape of one image's features."""
     gray = torch.full((1, 3, crop, crop), 127, dtype=torch.uint8, device=device)
-    return tuple(front(gray).shape[1:])
+    return tuple(frozen(gray).shape[1:])
 
 
 def compute_rows(
-    front: Front,
+    frozen: Frozen,
     digests: Sequence[str],
-    pictures: Iterator[Pixels],
+    images: Iterator[Pixels],
     *,
     batch_size: int,
     device: torch.device,
     bar: "tqdm[None]",
 ) -> Iterator[tuple[Sequence[str], Rows]]:
-    """Run the front over pictures, in batches."""
+    """Run the frozen side over images, in batches."""
     for start in range(0, len(digests), batch_size):
         some = digests[start : start + batch_size]
-        batch = np.stack([next(pictures) for _ in some])
-        features = front(torch.from_numpy(batch).permute(0, 3, 1, 2).to(device))
+        batch = np.stack([next(images) for _ in some])
+        features = frozen(torch.from_numpy(batch).permute(0, 3, 1, 2).to(device))
         yield some, features.flatten(1).float().cpu().numpy()
         bar.update(len(some))

@@ -2,12 +2,14 @@
 
 import signal
 import sys
+from contextlib import nullcontext
 
 from app.errors import ModelError
 from app.settings import read_settings
 from app.training.distributed import Ranks, choose_device
 from app.training.options import parse_options
 from app.training.steps import finetune
+from app.training.terminal import terminal
 
 INTERRUPTED = 130
 
@@ -19,12 +21,13 @@ def main(text: str, arguments: list[str] | None = None) -> int:
     settings = read_settings()
     try:
         ranks = Ranks(choose_device(settings))
-        finetune(options, settings, ranks)
+        with terminal() if ranks.is_first else nullcontext():
+            finetune(options, settings, ranks)
         ranks.close()
     except ModelError as error:
         print(f"Cannot train {options.name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted; the same command with --resume goes on.", file=sys.stderr)
+        print("\nInterrupted. Run the same command with --resume to go on.", file=sys.stderr)
         return INTERRUPTED
     return 0

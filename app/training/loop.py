@@ -5,6 +5,7 @@ index), dropout from (seed, epoch, step): there is no state of generators to sav
 nor the point of interruption changes a draw.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,17 +17,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
-from app.training.backbone import CutNetwork
 from app.training.checkpoint import State
+from app.training.cut import CutNetwork
 from app.training.distributed import Ranks, cpu_copy
 from app.training.recipe import Recipe, make_optimizer, make_scheduler, seed_for, step_scheduler
 from app.training.sources import Source
 from app.training.split import Sample
+from app.training.terminal import progress_bar
 
 Row = dict[str, float]
 Save = Callable[[State], None]
+SUMMARY = (
+    "epoch {epoch}: loss {train_loss:.4f}; validation {validation_accuracy:.2%}, NLL {validation_nll:.4f}; "
+    "{seconds:.1f} s, {images_per_second} images/s"
+)
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -41,7 +47,7 @@ class Progress:
 
 
 class Trainer:
-    """Trains a network's tail. ``validate`` gives accuracy and NLL on the part that chooses the best epoch."""
+    """Trains one side of a network. ``validate`` gives accuracy and NLL on the part that chooses the best epoch."""
 
     def __init__(
         self,
@@ -67,8 +73,8 @@ class Trainer:
         self.scheduler = make_scheduler(self.optimizer, recipe)
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=recipe.amp)
         self.progress = Progress()
-        self._tail = ranks.wrap(network.tail)
-        # Of the epoch under way, in this process: loss, right answers, pictures.
+        self._trained = ranks.wrap(network.trained)
+        # Of the epoch under way, in this process: loss, right answers, images.
         self._sums = torch.zeros(3, dtype=torch.float64, device=ranks.device)
         self._saved_at = time.monotonic()
 
@@ -93,17 +99,16 @@ class Trainer:
         batches = epoch_batches(self.samples, self.recipe, progress.epoch)
         rest = batches[progress.step :]
         mine = [batch[self.ranks.share(len(batch))] for batch in rest]
-        self.network.tail.train()
-        bar = tqdm(
-            zip(rest, self.source.batches(progress.epoch, mine), mine, strict=True),
-            total=len(batches), initial=progress.step, desc=f"Epoch {progress.epoch + 1}/{self.recipe.epochs}",
-            unit="step", mininterval=0.5, disable=not self.ranks.is_first,
-        )  # fmt: skip
-        for batch, inputs, own in bar:
-            self._step(inputs, own, len(batch))
-            progress.step += 1
-            if progress.step < len(batches):
-                self._save_if_due()
+        self.network.trained.train()
+        inputs_of = self.source.batches(progress.epoch, mine)
+        epoch = f"Epoch {progress.epoch + 1}/{self.recipe.epochs}"
+        with progress_bar(epoch, len(batches), "step", done=progress.step) as bar:
+            for batch, inputs, own in zip(rest, inputs_of, mine, strict=True):
+                self._step(inputs, own, len(batch))
+                progress.step += 1
+                bar.update()
+                if progress.step < len(batches):
+                    self._save_if_due()
         self._end_epoch(time.perf_counter() - began, sum(map(len, rest)))
         self._save_if_due()
 
@@ -125,7 +130,7 @@ class Trainer:
 
     def _backward(self, inputs: Tensor, targets: Tensor, batch_size: int) -> None:
         with torch.autocast(inputs.device.type, torch.float16, enabled=self.recipe.amp):
-            logits = self._tail(inputs)
+            logits = self._trained(inputs)
         loss = cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing, reduction="sum")
         # Processes are averaged, so that each counts by the rows it has, not by being one of several.
         torch.autograd.backward(self.scaler.scale(loss * self.ranks.world / batch_size))
@@ -134,8 +139,8 @@ class Trainer:
         self._sums += torch.stack([loss.detach(), right, torch.full_like(right, len(targets))]).to(self._sums)
 
     def _synchronising(self, *, last: bool) -> AbstractContextManager[None]:
-        if isinstance(self._tail, DistributedDataParallel) and not last:
-            return self._tail.no_sync()
+        if isinstance(self._trained, DistributedDataParallel) and not last:
+            return self._trained.no_sync()
         return nullcontext()
 
     def _end_epoch(self, seconds: float, seen: int) -> None:
@@ -146,21 +151,22 @@ class Trainer:
         accuracy, nll = self.validate()
         progress.epoch, progress.step = progress.epoch + 1, 0
         row = {
-            "epoch": progress.epoch, "lr": rate, "train_loss": loss / count, "train_accuracy": right / count,
-            "validation_accuracy": accuracy, "validation_nll": nll,
-            "seconds": round(seconds, 2), "images_per_second": round(seen / seconds, 2),
-        }  # fmt: skip
+            "epoch": progress.epoch,
+            "lr": rate,
+            "train_loss": loss / count,
+            "train_accuracy": right / count,
+            "validation_accuracy": accuracy,
+            "validation_nll": nll,
+            "seconds": round(seconds, 2),
+            "images_per_second": round(seen / seconds, 2),
+        }
         progress.history.append(row)
-        if self.ranks.is_first:
-            tqdm.write(
-                f"epoch {progress.epoch}: loss {row['train_loss']:.4f}, validation {accuracy:.2%}, "
-                f"NLL {nll:.4f}, {seconds:.1f} s, {row['images_per_second']} images/s"
-            )
+        logger.info(SUMMARY.format(**row))
         self._keep_best(accuracy, nll)
         step_scheduler(self.scheduler, nll)
 
     def _keep_best(self, accuracy: float, nll: float) -> None:
-        """The lowest NLL is the best: of a hundred pictures, right answers are too coarse a measure to choose by."""
+        """The lowest NLL is the best: of a hundred images, right answers are too coarse a measure to choose by."""
         best = self.progress.best
         if best is None or nll < best["nll"]:
             tensors = cpu_copy(self.network.trained_tensors())
@@ -181,14 +187,14 @@ class Trainer:
         progress = self.progress
         sums = self.ranks.sum(self._sums.tolist())
         if self.ranks.is_first:
-            self.save({
+            state = {
                 "tensors": self.network.trained_tensors(),
                 "optimizer": self.optimizer.state_dict(),
                 "scheduler": self.scheduler.state_dict(),
                 "scaler": self.scaler.state_dict(),
-                "epoch": progress.epoch, "step": progress.step, "sums": sums,
-                "stale": progress.stale, "history": progress.history, "best": progress.best,
-            })  # fmt: skip
+                "sums": sums,
+            }
+            self.save(state | vars(progress))
         self._saved_at = time.monotonic()
 
 
@@ -210,8 +216,8 @@ def gather_logits(
     network: CutNetwork, source: Source, samples: Sequence[Sample], batch_size: int, ranks: Ranks
 ) -> Tensor:
     """fp32 (N, classes), the same in every process and in the samples' order: each computes its share, none pads."""
-    network.tail.eval()
+    network.trained.eval()
     mine = samples[ranks.share(len(samples))]
     batches = [mine[start : start + batch_size] for start in range(0, len(mine), batch_size)]
-    logits = [network.tail(inputs).float().cpu() for inputs in source.batches(None, batches)]
+    logits = [network.trained(inputs).float().cpu() for inputs in source.batches(None, batches)]
     return torch.cat([tensor for tensors in ranks.gather(logits) for tensor in tensors])

@@ -8,7 +8,7 @@ import torch
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau, StepLR
 
-from app.training.backbone import CutNetwork
+from app.training.cut import CutNetwork
 
 Schedule = Literal["step", "plateau", "cosine"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
@@ -40,12 +40,12 @@ def seed_for(*numbers: int) -> int:
 
 
 def make_optimizer(network: CutNetwork, recipe: Recipe) -> SGD:
-    """SGD over every trained parameter, each in one group: the trunk's at a fraction of the head's rate."""
-    names = dict(network.backbone.named_parameters())
+    """SGD over every trained parameter, each in one group: the trunk's at a fraction of the classifier's rate."""
+    names = dict(network.whole.named_parameters())
     trained = set(network.trained_names())
     trunk = [p for name, p in names.items() if name in trained and name.startswith(TRUNK_PREFIX)]
-    head = [p for name, p in names.items() if name in trained and not name.startswith(TRUNK_PREFIX)]
-    groups = [{"params": head, "lr": recipe.lr}]
+    classifier = [p for name, p in names.items() if name in trained and not name.startswith(TRUNK_PREFIX)]
+    groups = [{"params": classifier, "lr": recipe.lr}]
     if trunk:
         groups.append({"params": trunk, "lr": recipe.lr * recipe.trunk_lr_scale})
     return SGD(groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)

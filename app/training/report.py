@@ -11,18 +11,26 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
+import numpy as np
 import torch
 import torchvision
 
 from app.image.reader import Reader
 from app.training.charts import line_chart, reliability_chart
 from app.training.loop import Row
-from app.training.results import Mistake, Results
+from app.training.measurement import Measurement, Mistake
+from app.training.scores import Counts, Share
+from app.training.split import Part
 
 GALLERY = 24
 # Beyond this many classes a matrix cannot be read, and the page would be large: the commonest confusions are listed.
 MATRIX_CLASSES = 25
 THUMBNAIL = 200
+PARTS: dict[Part, str] = {
+    "validation": "validation images, which chose the best epoch",
+    "calibration": "calibration images, which fitted the temperature",
+    "test": "test images, which chose and fitted nothing",
+}
 RIGHT, WRONG = "47,111,222", "217,99,42"
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1d2433;background:#f6f7fa;margin:0}
@@ -47,7 +55,7 @@ pre{padding:12px;overflow-x:auto;font-size:13px;white-space:pre-wrap}
 def write_report(
     path: Path,
     name: str,
-    results: Results,
+    measurement: Measurement,
     history: Sequence[Row],
     *,
     data: Path,
@@ -55,15 +63,14 @@ def write_report(
     reader: Reader,
 ) -> None:
     """``facts`` are told as they are: base, split, what was left out."""
-    low, high = results.held_out.interval
     sections = [
         f"<h1>{escape(name)}</h1><div class='quiet'>fine-tuned {datetime.now(UTC):%Y-%m-%d %H:%M} UTC</div>",
-        _cards(results, low, high),
-        "<h2>Learning</h2>" + _curves(history),
-        "<h2>Which class is taken for which</h2>" + _confusions(results),
-        "<h2>Each class</h2>" + _classes(results),
-        "<h2>Are the probabilities true?</h2>" + _calibration(results),
-        f"<h2>The worst mistakes ({len(results.mistakes)} in all)</h2>" + _gallery(results, data, reader),
+        _cards(measurement),
+        "<h2>Training</h2>" + _curves(history),
+        "<h2>Confusion matrix</h2>" + _confusions(measurement),
+        "<h2>Classes</h2>" + _classes(measurement),
+        "<h2>Calibration</h2>" + _calibration(measurement),
+        f"<h2>Worst mistakes ({len(measurement.mistakes)} in all)</h2>" + _gallery(measurement, data, reader),
         "<h2>How it was made</h2>" + _facts(facts),
     ]
     page = (
@@ -73,27 +80,19 @@ def write_report(
     path.write_text(page, encoding="utf-8")
 
 
-def _cards(results: Results, low: float, high: float) -> str:
-    shares = {
-        "validation": "the half that chose the best epoch",
-        "calibration": "the half that chose nothing",
-        "test": "test pictures, which chose nothing",
-    }
-    cards = [
-        (
-            f"{results.held_out.value:.2%}",
-            f"of {results.held_out.count} held-out pictures; 95%: {low:.1%} to {high:.1%}",
-        )
-    ]
-    cards += [(f"{share.value:.2%}", f"{shares[part]} ({share.count})") for part, share in results.by_part.items()]
-    if results.ten_crop:
-        cards.append((f"{results.ten_crop.value:.2%}", f"with ten crops ({results.ten_crop.count})"))
-    cards.append((f"{results.temperature:.2f}", "temperature"))
-    return (
-        "<div class='cards'>"
-        + "".join(f"<div class='card'><b>{a}</b><span>{b}</span></div>" for a, b in cards)
-        + "</div>"
-    )
+def _cards(measurement: Measurement) -> str:
+    low, high = measurement.held_out.interval
+    cards = [_share(measurement.held_out, f"held-out images answered right (95% interval: {low:.1%} to {high:.1%})")]
+    cards += [_share(share, PARTS[part]) for part, share in measurement.by_part.items()]
+    if measurement.ten_crop:
+        cards.append(_share(measurement.ten_crop, "held-out images, with ten crops"))
+    cards.append((f"{measurement.temperature:.2f}", "temperature"))
+    bodies = (f"<div class='card'><b>{figure}</b><span>{text}</span></div>" for figure, text in cards)
+    return f"<div class='cards'>{''.join(bodies)}</div>"
+
+
+def _share(share: Share, of: str) -> tuple[str, str]:
+    return f"{share.value:.2%}", f"of {share.count} {of}"
 
 
 def _curves(history: Sequence[Row]) -> str:
@@ -105,52 +104,56 @@ def _curves(history: Sequence[Row]) -> str:
     return f"<div class='row'>{loss}{line_chart('Accuracy', accuracy, percent=True)}</div>"
 
 
-def _confusions(results: Results) -> str:
-    names = [label.label_en for label in results.labels]
-    if len(names) > MATRIX_CLASSES:
-        pairs = [
-            (int(results.matrix[i, j]), names[i], names[j])
-            for i in range(len(names)) for j in range(len(names)) if i != j and results.matrix[i, j]
-        ]  # fmt: skip
-        rows = [
-            [shown, answered, str(count)] for count, shown, answered in sorted(pairs, reverse=True)[:MATRIX_CLASSES]
-        ]
-        return _table(["shown", "answered", "times"], rows)
-    largest = max(1, int(results.matrix.max()))
+def _confusions(measurement: Measurement) -> str:
+    names = [label.label_en for label in measurement.labels]
+    return _commonest(measurement.matrix, names) if len(names) > MATRIX_CLASSES else _matrix(measurement.matrix, names)
+
+
+def _commonest(matrix: Counts, names: Sequence[str]) -> str:
+    """The confusions that happened most often."""
+    wrong = matrix * ~np.eye(len(matrix), dtype=bool)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MATRIX_CLASSES]
+    places = [divmod(int(place), len(names)) for place in order]
+    rows = [[names[shown], names[answered], str(wrong[shown, answered])] for shown, answered in places]
+    return _table(["shown", "answered", "times"], [row for row in rows if row[2] != "0"])
+
+
+def _matrix(matrix: Counts, names: Sequence[str]) -> str:
+    largest = max(1, int(matrix.max()))
     body = ""
     for i, name in enumerate(names):
         cells = "".join(
             f"<td style='background:rgba({RIGHT if i == j else WRONG},{0.5 * value / largest:.3f})'>{value}</td>"
-            for j, value in enumerate(results.matrix[i])
+            for j, value in enumerate(matrix[i])
         )
         body += f"<tr><td>{escape(name)}</td>{cells}</tr>"
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     return f"<table><tr><th>shown \\ answered</th>{head}</tr>{body}</table>"
 
 
-def _classes(results: Results) -> str:
+def _classes(measurement: Measurement) -> str:
     rows = [
         [label.label_en, label.label_zh, _percent(q.precision), _percent(q.recall), _percent(q.f1), str(q.count)]
-        for label, q in zip(results.labels, results.classes, strict=True)
+        for label, q in zip(measurement.labels, measurement.classes, strict=True)
     ]
-    return _table(["class", "", "precision", "recall", "F1", "pictures"], rows)
+    return _table(["class", "", "precision", "recall", "F1", "images"], rows)
 
 
-def _calibration(results: Results) -> str:
-    chart = reliability_chart("Accuracy over confidence", results.before.bins, results.after.bins)
+def _calibration(measurement: Measurement) -> str:
+    chart = reliability_chart("Accuracy over confidence", measurement.before.bins, measurement.after.bins)
     rows = [
-        ["NLL", f"{results.before.nll:.4f}", f"{results.after.nll:.4f}"],
-        ["calibration error", f"{results.before.error:.4f}", f"{results.after.error:.4f}"],
+        ["NLL", f"{measurement.before.nll:.4f}", f"{measurement.after.nll:.4f}"],
+        ["calibration error", f"{measurement.before.error:.4f}", f"{measurement.after.error:.4f}"],
     ]
-    note = "<p class='quiet'>Measured on held-out pictures that the temperature was not fitted on.</p>"
+    note = "<p class='quiet'>Measured on held-out images that the temperature was not fitted on.</p>"
     return f"<div class='row'>{chart}<div>{_table(['', 'before', 'after'], rows)}{note}</div></div>"
 
 
-def _gallery(results: Results, data: Path, reader: Reader) -> str:
-    if not results.mistakes:
+def _gallery(measurement: Measurement, data: Path, reader: Reader) -> str:
+    if not measurement.mistakes:
         return "<p>None.</p>"
-    names = [label.label_en for label in results.labels]
-    figures = "".join(_mistake(one, names, data, reader) for one in results.mistakes[:GALLERY])
+    names = [label.label_en for label in measurement.labels]
+    figures = "".join(_mistake(one, names, data, reader) for one in measurement.mistakes[:GALLERY])
     return f"<div class='gallery'>{figures}</div>"
 
 
@@ -162,16 +165,18 @@ def _mistake(mistake: Mistake, names: Sequence[str], data: Path, reader: Reader)
     source = base64.b64encode(buffer.getvalue()).decode()
     return (
         f"<figure><img alt='' src='data:image/jpeg;base64,{source}'>{escape(mistake.sample.path)}<br>"
-        f"<b>{escape(names[mistake.answered])}</b> {mistake.probability:.1%}, "
-        f"is {escape(names[mistake.sample.class_index])}</figure>"
+        f"answered <b>{escape(names[mistake.answered])}</b> ({mistake.probability:.1%}), "
+        f"shows {escape(names[mistake.sample.class_index])}</figure>"
     )
 
 
 def _facts(facts: Mapping[str, str]) -> str:
     versions = {
-        "python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
         "platform": platform.platform(),
-    }  # fmt: skip
+    }
     rows = [[name, value] for name, value in {**facts, **versions}.items()]
     return f"<pre>{escape(shlex.join(sys.argv))}</pre><div class='facts'>{_table(['', ''], rows)}</div>"
 

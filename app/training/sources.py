@@ -1,4 +1,4 @@
-"""Where a batch of the tail's inputs comes from: the feature cache, or pictures through the front."""
+"""Where a batch of the trained side's inputs comes from: the feature cache, or images through the frozen side."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,17 +10,17 @@ from torch import Tensor
 
 from app.image.views import Pixels
 from app.training.ahead import map_ahead
-from app.training.backbone import Front
+from app.training.cut import Frozen
 from app.training.features import FeatureCache
 from app.training.split import Sample
 
-# A picture's file and (epoch, index), or None for no augmentation -> pixels
+# An image's file and (epoch, index), or None for no augmentation -> pixels
 Load = Callable[[Path, tuple[int, int] | None], Pixels]
 
 
 class Source(Protocol):
     def batches(self, epoch: int | None, batches: Sequence[Sequence[Sample]]) -> Iterator[Tensor]:
-        """The tail's inputs for each batch, in order; ``epoch`` seeds the augmentation, ``None`` means none."""
+        """The trained side's inputs for each batch, in order; ``epoch`` seeds the augmentation, ``None`` means none."""
         ...
 
 
@@ -36,13 +36,15 @@ class CachedSource:
             yield self._cache.read([sample.sha256 for sample in batch]).to(self._device)
 
 
-class PictureSource:
-    """Pictures from their files, decoded ahead in threads, through the frozen front."""
+class ImageSource:
+    """Images from their files, decoded ahead in threads, through the frozen side."""
 
-    def __init__(self, root: Path, load: Load, front: Front, *, crop: int, device: torch.device, workers: int) -> None:
+    def __init__(
+        self, root: Path, load: Load, frozen: Frozen, *, crop: int, device: torch.device, workers: int
+    ) -> None:
         self._root = root
         self._load = load
-        self._front = front
+        self._frozen = frozen
         self._crop = crop
         self._device = device
         self._workers = workers
@@ -52,8 +54,9 @@ class PictureSource:
             return self._load(self._root / sample.path, None if epoch is None else (epoch, sample.index))
 
         largest = max((len(batch) for batch in batches), default=0)
-        pictures = map_ahead(load, (sample for batch in batches for sample in batch), self._workers, 2 * largest + 1)
+        images = map_ahead(load, (sample for batch in batches for sample in batch), self._workers, 2 * largest + 1)
         for batch in batches:
-            pixels = [next(pictures) for _ in batch] or [np.empty((0, self._crop, self._crop, 3), np.uint8)]
-            stacked = np.stack(pixels) if batch else pixels[0]
-            yield self._front(torch.from_numpy(stacked).permute(0, 3, 1, 2).to(self._device, non_blocking=True))
+            pixels = np.empty((len(batch), self._crop, self._crop, 3), np.uint8)
+            for row in pixels:
+                row[:] = next(images)
+            yield self._frozen(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._device, non_blocking=True))

@@ -1,4 +1,4 @@
-"""Which picture serves for what: stratified by class, drawn from a seed, kept as a file beside the model."""
+"""Which image serves for what: stratified by class, drawn from a seed, kept as a file beside the model."""
 
 import csv
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from app.errors import ModelError
-from app.training.inspection import Picture
+from app.training.inspection import UsableImage
 
 Part = Literal["train", "validation", "calibration", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -20,7 +20,7 @@ COLUMNS = ("part", "class_index", "class", "path", "sha256")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture's place in the split. ``index`` is its place in the whole list, the same in every process."""
+    """One image's place in the split. ``index`` is its place in the whole list, the same in every process."""
 
     index: int
     part: Part
@@ -57,38 +57,34 @@ class Split:
 
 
 def make_split(
-    pictures: Sequence[Picture], classes: Sequence[str], seed: int, validation: float, test: float = 0.0
+    images: Sequence[UsableImage], classes: Sequence[str], seed: int, validation: float, test: float = 0.0
 ) -> Split:
     """Divide each class by the same shares.
 
     Half of what is held out for validation chooses the best epoch, the other half ("calibration") chooses nothing: the
-    temperature is fitted on it. Pictures whose folder says where they belong stay there. The same pictures and seed
+    temperature is fitted on it. Images whose folder says where they belong stay there. The same images and seed
     give the same split in whatever order they come. Raises ``ModelError`` when a class has too few.
     """
     index_of = {name: index for index, name in enumerate(classes)}
-    chosen: list[tuple[int, Part, Picture]] = []
+    chosen: list[tuple[int, Part, UsableImage]] = []
     for name in classes:
         # A generator of its own for every class: one more dog moves no cat.
         generator = random.Random(f"{seed} {name}")  # noqa: S311 - a split, not a secret
-        group = sorted((one for one in pictures if one.class_name == name), key=lambda one: one.path)
+        group = sorted((one for one in images if one.class_name == name), key=lambda one: one.path)
         generator.shuffle(group)
         parts = _by_folder(group) or _by_share(group, validation, test)
         if not all(parts[part] for part in ("train", "validation", "calibration")):
-            raise ModelError(f"Class {name!r} has {len(group)} usable pictures: too few to train on and to validate.")
-        chosen += [(index_of[name], part, picture) for part in PARTS for picture in sorted(parts[part], key=_path)]
+            raise ModelError(f"Class {name!r} has too few usable images to train on and to validate: {len(group)}.")
+        chosen += [(index_of[name], part, image) for part in PARTS for image in parts[part]]
     chosen.sort(key=lambda item: (PARTS.index(item[1]), item[0], item[2].path))
     samples = (
-        Sample(index, part, class_index, picture.class_name, picture.path, picture.sha256)
-        for index, (class_index, part, picture) in enumerate(chosen)
+        Sample(index, part, class_index, image.class_name, image.path, image.sha256)
+        for index, (class_index, part, image) in enumerate(chosen)
     )
     return Split(tuple(classes), tuple(samples))
 
 
-def _path(picture: Picture) -> str:
-    return picture.path
-
-
-def _by_share(group: list[Picture], validation: float, test: float) -> Mapping[Part, list[Picture]]:
+def _by_share(group: list[UsableImage], validation: float, test: float) -> Mapping[Part, list[UsableImage]]:
     held_out, tested = round(len(group) * validation), round(len(group) * test)
     half = held_out // 2
     return {
@@ -99,14 +95,14 @@ def _by_share(group: list[Picture], validation: float, test: float) -> Mapping[P
     }
 
 
-def _by_folder(group: list[Picture]) -> Mapping[Part, list[Picture]] | None:
-    if all(picture.part is None for picture in group):
+def _by_folder(group: list[UsableImage]) -> Mapping[Part, list[UsableImage]] | None:
+    if all(image.part is None for image in group):
         return None
-    held_out = [picture for picture in group if picture.part == "validation"]
+    held_out = [image for image in group if image.part == "validation"]
     half = len(held_out) // 2
     return {
         "validation": held_out[:half],
         "calibration": held_out[half:],
         "test": [],
-        "train": [picture for picture in group if picture.part == "train"],
+        "train": [image for image in group if image.part == "train"],
     }

@@ -8,7 +8,6 @@ from PIL import Image, ImageCms
 
 from app.errors import ServiceError, TooManyPixels, UndecodableImage, UnsupportedMediaType
 from app.image.decode import decode
-from app.image.formats import sniff_format, webp_size
 from tests.pictures import difference, encode, huge_png, photograph, plain, wide_gamut_profile
 
 MAX_PIXELS = 10_000_000
@@ -163,14 +162,6 @@ def test_a_heif_cropped_beyond_its_edge_tells_the_size_that_is_left() -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"quality": 80}, {"lossless": True}, {"quality": 80, "save_all": True, "append_images": [plain((1, 2, 3))]}],
-)
-def test_webp_size_is_read_from_its_header(options: dict[str, object]) -> None:
-    assert webp_size(encode(plain((9, 9, 9)), "WEBP", **options)) == (300, 260)
-
-
-@pytest.mark.parametrize(
     "data",
     [
         b"x",
@@ -257,9 +248,3 @@ def test_floating_point_pixels_are_refused() -> None:
     image = Image.fromarray(np.zeros((8, 8), dtype=np.float32))
     with pytest.raises(UndecodableImage):
         read(encode(image, "TIFF"))
-
-
-def test_the_format_is_told_by_content() -> None:
-    assert sniff_format(encode(plain((1, 2, 3)), "AVIF")) == "AVIF"
-    assert sniff_format(save_heic(plain((1, 2, 3), (64, 64)))) == "HEIF"
-    assert sniff_format(b"") is None

@@ -4,11 +4,10 @@ import torch
 import torchvision
 from torch import Tensor
 
-from app.errors import BatchTooLarge, ModelError
+from app.errors import ModelError
 from app.model.manifest import Manifest, read_manifest
 from app.model.network import (
     TorchNetwork,
-    best_batch_size,
     build_backbone,
     build_network,
     is_emulated,
@@ -143,28 +142,6 @@ def test_cuda_answers_as_the_cpu_does(tensors: dict[str, Tensor]) -> None:
     cuda = build_network(MANIFEST, tensors, 7, resolve_device("cuda"), "fp16")
     expected = torch.softmax(build(tensors).logits(pixels()), 1)
     assert torch.allclose(expected, torch.softmax(cuda.logits(pixels()), 1).cpu(), atol=0.02)
-
-
-def test_the_best_batch_size_is_the_smallest_good_one(
-    tensors: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seconds = {1: 1.0, 2: 1.2, 4: 1.9, 8: 3.79, 16: 7.5}
-    monkeypatch.setattr("app.model.network.seconds_per_batch", lambda *arguments: seconds[arguments[2]])
-    best, speeds = best_batch_size(build(tensors), 224, list(seconds))
-    assert best == 4  # 2.105 images a second; 8 has 2.11 and 16 has 2.13, less than 5% more
-    assert speeds[16] == pytest.approx(2.133, abs=0.001)
-
-
-def test_a_batch_size_that_does_not_fit_is_left_out(
-    tensors: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def seconds(_: object, __: int, size: int) -> float:
-        if size > 2:
-            raise BatchTooLarge
-        return 1.0
-
-    monkeypatch.setattr("app.model.network.seconds_per_batch", seconds)
-    assert best_batch_size(build(tensors), 224, [1, 2, 4, 8]) == (2, {1: 1.0, 2: 2.0})
 
 
 def meta(architecture: str) -> torch.nn.Module:

@@ -98,7 +98,8 @@ def test_requests_on_one_connection_are_answered_in_order(connection: socket.soc
     file = connection.makefile("rb")
     received = b""
     while received.count(b'"request_id"') < 3:
-        received += file.read1(65536)
-    assert [received.index(f'"number-{number}"'.encode()) for number in range(3)] == sorted(
-        received.index(f'"number-{number}"'.encode()) for number in range(3)
-    )
+        piece = file.read1(65536)
+        assert piece, "closed before the last answer"
+        received += piece
+    places = [received.index(f'"number-{number}"'.encode()) for number in range(3)]
+    assert places == sorted(places)

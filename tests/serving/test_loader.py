@@ -97,15 +97,17 @@ def test_closing_waits_for_no_model_and_ends_the_thread() -> None:
         go_on.wait(20)
         return dummy_model(DummyNetwork(), name)
 
+    threads: list[threading.Thread] = []
+
     async def scenario(case: Case) -> None:
         case.loader.start()
         await asyncio.to_thread(begun.wait, 20)
+        threads.extend(thread for thread in threading.enumerate() if thread.name.startswith("loading"))
         await asyncio.wait_for(case.loader.close(), 5)
         assert case.lifecycle.state is State.LOADING
         go_on.set()
 
     asyncio.run(scenario(Case(endless, "a", "b")))
-    for thread in threading.enumerate():
-        if thread.name.startswith("loading"):
-            thread.join(5)
-            assert not thread.is_alive()
+    (thread,) = threads
+    thread.join(5)
+    assert not thread.is_alive()

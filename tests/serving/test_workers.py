@@ -1,7 +1,6 @@
 import asyncio
 import functools
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -61,9 +60,14 @@ async def test_a_cancelled_job_is_not_begun() -> None:
 
 @asynchronous
 async def test_who_leaves_while_its_job_runs_harms_nobody() -> None:
-    workers, gate = Workers(1, "test"), threading.Event()
-    first, second = workers.run(gate.wait), workers.run(pow, 2, 3)
-    await asyncio.sleep(0.01)
+    workers, entered, gate = Workers(1, "test"), threading.Event(), threading.Event()
+
+    def job() -> None:
+        entered.set()
+        gate.wait(10)
+
+    first, second = workers.run(job), workers.run(pow, 2, 3)
+    assert await asyncio.to_thread(entered.wait, 10)
     first.cancel()
     gate.set()
     assert await second == 8
@@ -73,9 +77,13 @@ async def test_who_leaves_while_its_job_runs_harms_nobody() -> None:
 @asynchronous
 async def test_closing_finishes_what_is_queued_and_ends_the_threads() -> None:
     workers = Workers(2, "closing")
-    jobs = [workers.run(time.sleep, 0.01) for _ in range(6)]
+    gate = threading.Event()
+    jobs = [workers.run(gate.wait, 10) for _ in range(6)]
     workers.close()
-    await asyncio.gather(*jobs)
-    for thread in (thread for thread in threading.enumerate() if thread.name.startswith("closing")):
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("closing")]
+    assert len(threads) == 2
+    gate.set()
+    assert await asyncio.gather(*jobs) == [True] * 6
+    for thread in threads:
         thread.join(5)
         assert not thread.is_alive()

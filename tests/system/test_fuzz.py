@@ -17,13 +17,6 @@ def fuzz(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_help_says_what_there_is() -> None:
-    result = fuzz("--help")
-    assert result.returncode == 0, result.stderr
-    assert "decode" in result.stdout
-    assert "http" in result.stdout
-
-
 @needs_extra
 def test_a_short_run_on_decoding_finds_nothing(tmp_path: Path) -> None:
     result = fuzz("--folder", tmp_path, "decode", "--seconds", "4", "--restarts", "1")

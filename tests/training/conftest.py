@@ -1,5 +1,6 @@
 """A small base that can really be trained, and pictures that can really be told apart."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,12 +24,22 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = tmp_path_factory.mktemp("tiny")
     torch.manual_seed(0)
     torch.save(timm.create_model("test_vit", num_classes=1000).state_dict(), store / "net.pth")
+    model = ["--name", BASE, "--architecture", ARCHITECTURE, "--from-file", str(store / "net.pth")]
     subprocess.run(
-        [sys.executable, "scripts/prepare_model.py", "--name", BASE, "--architecture", ARCHITECTURE,
-         "--from-file", str(store / "net.pth"), "--no-measure"],
-        cwd=ROOT, env=clean_environment() | {"VGG_STORE_DIR": str(store)}, check=True, capture_output=True,
-    )  # fmt: skip
+        [sys.executable, "scripts/prepare_model.py", "--no-measure", *model],
+        cwd=ROOT,
+        env=clean_environment() | {"VGG_STORE_DIR": str(store)},
+        check=True,
+        capture_output=True,
+    )
     return store
+
+
+@pytest.fixture
+def store(tiny_store: Path, tmp_path: Path) -> Path:
+    """A store of the test's own, with the small network in it."""
+    shutil.copytree(tiny_store / BASE, tmp_path / "store" / BASE)
+    return tmp_path / "store"
 
 
 def draw(path: Path, kind: str, seed: int) -> None:

@@ -1,15 +1,13 @@
 """The script on real weights and on a folder whose right answers are known."""
 
 import csv
+import os
+import signal
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from app.errors import ModelError
-from app.settings import read_settings
 from app.training.evaluate import main
-from app.training.evaluation import Question, evaluate
 from tests.pictures import encode, photograph, plain
 
 NAME = "efficientnet_lite0"
@@ -33,9 +31,12 @@ def run(monkeypatch: pytest.MonkeyPatch, store: Path, *arguments: str) -> int:
 
 
 def test_top_1_top_5_and_every_answer(
-    embedded_store: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    embedded_store: Path,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     predictions = tmp_path / "predictions.csv"
     assert run(monkeypatch, embedded_store, "--data", str(folder), "--csv", str(predictions)) == 0
     said = capsys.readouterr().out
@@ -47,7 +48,7 @@ def test_top_1_top_5_and_every_answer(
     assert f"({right}/3" in said.splitlines()[0]
     assert f"({top5}/3" in said.splitlines()[1]
     assert "images/s" in said
-    assert "1 files left out, such as n02124075/broken.jpg" in said
+    assert "files left out: 1, such as n02124075/broken.jpg" in said
 
 
 def test_answers_are_the_services_own(
@@ -78,16 +79,18 @@ def test_ten_crops_of_a_plain_picture_are_one_crop(
     assert found[0] == pytest.approx(found[1], abs=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("names", "words"),
-    [(("cat.0.png", "dog.0.png"), "for: cat, dog"), (("nothing/a.png", "n02124075/a.png"), "for: nothing")],
-)
-def test_classes_that_the_model_does_not_know_are_an_error(
-    embedded_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, str], words: str
+def test_mistakes_get_one_clear_line(
+    embedded_store: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("RGB", (8, 8)).save(tmp_path / name)
-    monkeypatch.setenv("VGG_STORE_DIR", str(embedded_store))
-    with pytest.raises(ModelError, match=words):
-        evaluate(Question(tmp_path, NAME, ten_crop=False, exclude=None, batch_size=None, workers=1), read_settings())
+    assert run(monkeypatch, embedded_store, "--data", "nowhere") == 1
+    assert capsys.readouterr() == ("", f"Cannot evaluate {NAME}: There is no folder nowhere.\n")
+    assert run(monkeypatch, embedded_store, "--data", str(folder), "--csv", "no/such/file.csv") == 1
+    assert capsys.readouterr() == ("", "Cannot write no/such/file.csv: there is no such folder.\n")
+
+
+def test_ctrl_c_ends_it_in_one_line(
+    embedded_store: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("app.training.evaluation.load_model", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    assert run(monkeypatch, embedded_store, "--data", str(folder)) == 130
+    assert capsys.readouterr().err == "\nInterrupted.\n"

@@ -21,6 +21,7 @@ def batches(names: Sequence[str], size: int = 2) -> Iterator[tuple[Sequence[str]
 
 
 def test_rows_are_found_by_digest_whichever_process_wrote_them(tmp_path: Path) -> None:
+    (tmp_path / "7.digests").touch()  # of a process that was killed before its first row
     cache = FeatureCache(tmp_path, SHAPE)
     assert cache.missing(digests(5)) == digests(5)
     cache.append(0, batches(digests(3)))
@@ -45,7 +46,7 @@ def test_a_run_that_was_killed_while_it_wrote_loses_only_the_last_rows(tmp_path:
         rows.write_bytes(rows.read_bytes() + b"\1" * 24)
     again = FeatureCache(tmp_path, SHAPE)
     missing = again.missing(digests(6))
-    assert missing == digests(3, 3) if lost == "inside a digest" else digests(2, 4)
+    assert missing == (digests(3, 3) if lost == "inside a digest" else digests(2, 4))
     again.append(0, batches(missing))
     again.refresh()
     assert torch.equal(again.read(digests(6))[:, 1, 2], torch.arange(6) + 0.25)

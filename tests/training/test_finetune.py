@@ -1,12 +1,8 @@
-"""From a folder of pictures to a served model, by the script that users run."""
+"""From a folder of images to a served model, by the script that users run."""
 
 import csv
 import hashlib
 import json
-import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -15,48 +11,11 @@ from filelock import FileLock
 from safetensors.torch import load_file
 
 from app.model.store import ModelStore
-from app.training.finetune import main
-from tests.running import ROOT, clean_environment, running_process
+from tests.running import ROOT, running_process
+from tests.training.command import finetune, history, weights
 from tests.training.conftest import BASE
 
 NEW = "made-by-a-test"  # a checkout may have a catdog of its own
-EPOCHS = ["--epochs", "4", "--lr", "0.05", "--patience", "0"]
-
-
-@pytest.fixture
-def store(tiny_store: Path, tmp_path: Path) -> Path:
-    shutil.copytree(tiny_store / BASE, tmp_path / "store" / BASE)
-    return tmp_path / "store"
-
-
-def finetune(store: Path, data: Path, *arguments: str) -> int:
-    """The script's main, in this process: importing torch anew takes seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VGG_STORE_DIR", str(store))
-        patch.setenv("VGG_DEVICE", "cpu")
-        try:
-            return main("", ["--data", str(data), "--base", BASE, "--train", "head", *EPOCHS, *arguments])
-        except SystemExit as end:
-            return int(end.code or 0)
-
-
-def command(data: Path, *arguments: str) -> list[str]:
-    return ["scripts/finetune.py", "--data", str(data), "--base", BASE, "--train", "head", *EPOCHS, *arguments]
-
-
-def environment(store: Path) -> dict[str, str]:
-    return clean_environment() | {"VGG_STORE_DIR": str(store), "VGG_DEVICE": "cpu"}
-
-
-def weights(store: Path, name: str = "catdog") -> str:
-    return hashlib.sha256(ModelStore(store, name).weights.read_bytes()).hexdigest()
-
-
-def history(store: Path, name: str = "catdog") -> list[dict[str, str]]:
-    """metrics.csv without what depends on the clock."""
-    with (store / name / "metrics.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [{key: value for key, value in row.items() if "second" not in key} for row in rows]
 
 
 def test_a_folder_becomes_a_model_that_is_right_and_says_how_it_came_to_be(
@@ -66,9 +25,15 @@ def test_a_folder_becomes_a_model_that_is_right_and_says_how_it_came_to_be(
     said = capsys.readouterr().out
     folder = store / "catdog"
     assert {path.name for path in folder.iterdir()} == {
-        "manifest.json", "weights.safetensors", "receipt.json", "labels.csv", "split.csv", "metrics.csv",
-        "excluded.csv", "report.html",
-    }  # fmt: skip
+        "manifest.json",
+        "weights.safetensors",
+        "receipt.json",
+        "labels.csv",
+        "split.csv",
+        "metrics.csv",
+        "excluded.csv",
+        "report.html",
+    }
     manifest = json.loads((folder / "manifest.json").read_text())
     metrics = manifest["training"]["metrics"]
     assert metrics["top1"] == metrics["top1_ten_crop"] == 1.0
@@ -90,7 +55,7 @@ def test_a_folder_becomes_a_model_that_is_right_and_says_how_it_came_to_be(
     assert list((store / ".training").glob("features-*"))
 
 
-def test_cached_features_and_pictures_teach_the_same(store: Path, pictures: Path) -> None:
+def test_cached_features_and_images_teach_the_same(store: Path, pictures: Path) -> None:
     assert finetune(store, pictures) == 0
     assert finetune(store, pictures, "--name", "uncached", "--no-cache-features") == 0
     for one, other in zip(history(store), history(store, "uncached"), strict=True):
@@ -101,8 +66,13 @@ def test_cached_features_and_pictures_teach_the_same(store: Path, pictures: Path
 def test_served_beside_its_base_and_replaced_while_the_service_runs(store: Path, pictures: Path) -> None:
     cat, dog = (pictures / "cat.3.png").read_bytes(), (pictures / "dog.3.png").read_bytes()
     key = {"X-API-Key": "k"}
-    settings = {"VGG_STORE_DIR": str(store), "VGG_MODEL": BASE, "VGG_API_KEYS": "k", "VGG_DEVICE": "cpu",
-                "VGG_MAX_QUEUE_DELAY_S": "60"}  # fmt: skip
+    settings = {
+        "VGG_STORE_DIR": str(store),
+        "VGG_MODEL": BASE,
+        "VGG_API_KEYS": "k",
+        "VGG_DEVICE": "cpu",
+        "VGG_MAX_QUEUE_DELAY_S": "60",
+    }
     with running_process(settings) as (url, _), httpx.Client(base_url=url, headers=key, timeout=60) as client:
 
         def answer(data: bytes) -> str:
@@ -143,89 +113,12 @@ def test_served_beside_its_base_and_replaced_while_the_service_runs(store: Path,
         assert {model["name"] for model in httpx.get(f"{url}/models").json()["models"]} == {BASE, NEW}
 
 
-# Everything that a resumed run could get wrong. Batches of 5 of 48 pictures: the last has 3, and uneven shares.
-HARD = ["--augment", "paper", "--dropout", "0.4", "--momentum", "0.9", "--schedule", "cosine", "--batch-size", "5",
-        "--accumulate", "2", "--label-smoothing", "0.1", "--epochs", "2"]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tiny_store: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store of a run that nothing disturbed."""
-    store = tmp_path_factory.mktemp("uninterrupted")
-    shutil.copytree(tiny_store / BASE, store / BASE)
-    assert finetune(store, pictures, *HARD) == 0
-    return store
-
-
-def kill_when(process: "subprocess.Popen[bytes]", seen: Path, times: int) -> None:
-    """SIGKILL once the file has appeared as often."""
-    present, count, deadline = False, 0, time.monotonic() + 120
-    while count < times and process.poll() is None and time.monotonic() < deadline:
-        now = seen.exists()
-        count += now and not present
-        present = now
-    assert process.poll() is None, "it ended before it was killed"
-    process.kill()
-    process.wait()
-
-
-@pytest.mark.parametrize(("seen", "times"), [("checkpoint.pt", 1), ("checkpoint.part", 7)])
-def test_killed_and_resumed_it_ends_with_the_same_bits(
-    uninterrupted: Path, store: Path, pictures: Path, seen: str, times: int
-) -> None:
-    """In the middle of the first epoch after the first checkpoint, and while a later checkpoint is written."""
-    process = subprocess.Popen(
-        [sys.executable, *command(pictures, *HARD, "--checkpoint-seconds", "0")],
-        cwd=ROOT, env=environment(store), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    kill_when(process, store / ".training" / "catdog" / seen, times)
-    assert not (store / "catdog" / "receipt.json").exists()
-    assert (store / ".training" / "catdog" / "checkpoint.pt").exists()
-    assert finetune(store, pictures, *HARD, "--resume") == 0
-    assert weights(store) == weights(uninterrupted)
-    assert history(store) == history(uninterrupted)
-    assert not (store / ".training" / "catdog").exists()
-
-
-def test_two_processes_learn_what_one_does(uninterrupted: Path, store: Path, pictures: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         *command(pictures, *HARD)],
-        cwd=ROOT, env=environment(store) | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("catdog is in") == 1
-    single, double = history(uninterrupted), history(store)
-    for name in ("train_accuracy", "validation_accuracy", "lr"):
-        assert [row[name] for row in double] == [row[name] for row in single]
-    for one, two in zip(single, double, strict=True):
-        assert float(two["train_loss"]) == pytest.approx(float(one["train_loss"]), abs=1e-4)
-    manifests = [json.loads((each / "catdog" / "manifest.json").read_text()) for each in (uninterrupted, store)]
-    assert manifests[0]["training"]["split_sha256"] == manifests[1]["training"]["split_sha256"]
-    assert manifests[0]["training"]["metrics"]["top1"] == manifests[1]["training"]["metrics"]["top1"]
-
-
 def test_an_export_can_be_trained_on_and_refers_to_the_root(store: Path, pictures: Path) -> None:
     assert finetune(store, pictures) == 0
     assert finetune(store, pictures, "--base", "catdog", "--name", "second", "--lr", "0.0001") == 0
     manifest = json.loads((store / "second" / "manifest.json").read_text())
     assert manifest["base"]["model"] == BASE
     assert float(history(store, "second")[0]["train_accuracy"]) > 0.9  # the head was kept
-
-
-def test_resuming_with_other_settings_is_refused(
-    store: Path, pictures: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def give_up(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("app.training.steps.measure", give_up)
-        assert finetune(store, pictures, "--checkpoint-seconds", "0") == 130
-    assert "--resume goes on" in capsys.readouterr().err
-    assert finetune(store, pictures, "--lr", "0.01", "--resume") == 1
-    assert "lr was 0.05, is 0.01" in capsys.readouterr().err
-    assert finetune(store, pictures, "--resume") == 0
 
 
 @pytest.mark.parametrize(
@@ -235,7 +128,7 @@ def test_resuming_with_other_settings_is_refused(
         (["--base", "nothing"], "There is no model 'nothing'"),
         (["--name", BASE], "is the base itself"),
         (["--train", "block5"], "needs one of torchvision's VGGs"),
-        (["--labels", str(ROOT / "models/labels/imagenet1k.csv")], "has no class, or several, for: cat, dog"),
+        (["--labels", str(ROOT / "models/labels/imagenet1k.csv")], "has no class, or several classes, for: cat, dog"),
     ],
 )
 def test_mistakes_get_one_clear_line(
@@ -247,16 +140,8 @@ def test_mistakes_get_one_clear_line(
     assert "Traceback" not in error
 
 
-def test_every_option_tells_its_default(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main("", ["--help"])
-    text = " ".join(capsys.readouterr().out.split())
-    for words in ("(620: the seed notes)", "(0.0005: VGG paper 3.1)", "classifier 0.003", "100 kB a picture"):
-        assert words in text
-
-
 def test_two_runs_for_one_name_do_not_meet(store: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (store / ".training").mkdir()
     with FileLock(store / ".training" / "catdog.lock"):
         assert finetune(store, pictures) == 1
-    assert "another process is training 'catdog' now" in capsys.readouterr().err
+    assert "Another process is training 'catdog' now" in capsys.readouterr().err

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from app.training.backbone import CutNetwork, Front, RowDropout
+from app.training.cut import CutNetwork, Frozen
 from app.training.distributed import Ranks
+from app.training.dropout import RowDropout
 from app.training.loop import Trainer, epoch_batches
 from app.training.recipe import Recipe
 from app.training.split import Sample
@@ -18,10 +19,22 @@ CPU = torch.device("cpu")
 
 def recipe(**changes: object) -> Recipe:
     values: dict[str, Any] = {
-        "seed": 3, "epochs": 4, "batch_size": 8, "accumulate": 1, "lr": 0.1, "trunk_lr_scale": 0.1, "momentum": 0.9,
-        "weight_decay": 5e-4, "label_smoothing": 0.0, "dropout": 0.3, "schedule": "step", "step_epochs": 2,
-        "gamma": 0.1, "patience": 0, "amp": False,
-    }  # fmt: skip
+        "seed": 3,
+        "epochs": 4,
+        "batch_size": 8,
+        "accumulate": 1,
+        "lr": 0.1,
+        "trunk_lr_scale": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        "label_smoothing": 0.0,
+        "dropout": 0.3,
+        "schedule": "step",
+        "step_epochs": 2,
+        "gamma": 0.1,
+        "patience": 0,
+        "amp": False,
+    }
     return Recipe(**values | changes)
 
 
@@ -29,7 +42,7 @@ SAMPLES = [Sample(n, "train", n % 2, "ab"[n % 2], f"{n}", f"{n}") for n in range
 
 
 class Points:
-    """Two clouds; the inputs of the tail are a function of the sample."""
+    """Two clouds; the inputs of the trained side are a function of the sample."""
 
     def batches(self, epoch: int | None, batches: Sequence[Sequence[Sample]]) -> Iterator[Tensor]:
         for batch in batches:
@@ -41,11 +54,11 @@ class Points:
 def network() -> CutNetwork:
     generator = torch.Generator().manual_seed(0)
     layers = [nn.Linear(6, 5), nn.ReLU(), RowDropout(0.3, 1), nn.Linear(5, 2)]
-    backbone = nn.Sequential(*layers)
+    whole = nn.Sequential(*layers)
     with torch.no_grad():
-        for parameter in backbone.parameters():
+        for parameter in whole.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
-    return CutNetwork(backbone, Front(nn.Sequential(nn.Identity())), nn.Sequential(*layers))
+    return CutNetwork(whole, Frozen(nn.Sequential(nn.Identity())), nn.Sequential(*layers))
 
 
 def trainer(recipe: Recipe, saved: list[Any] | None = None, validation: Sequence[float] = ()) -> Trainer:
@@ -61,9 +74,15 @@ def trainer(recipe: Recipe, saved: list[Any] | None = None, validation: Sequence
             saved.append(torch.load(_bytes(state), weights_only=True))
 
     return Trainer(
-        made, recipe, Points(), SAMPLES, Ranks(CPU), validate=validate, save=save,
+        made,
+        recipe,
+        Points(),
+        SAMPLES,
+        Ranks(CPU),
+        validate=validate,
+        save=save,
         save_every_s=0 if saved is not None else 1e9,
-    )  # fmt: skip
+    )
 
 
 def _bytes(state: Any) -> Any:

@@ -3,15 +3,15 @@ import random
 import pytest
 
 from app.errors import ModelError
-from app.training.inspection import Picture
+from app.training.inspection import UsableImage
 from app.training.split import make_split
 
 CLASSES = ("cat", "dog")
 
 
-def pictures(cats: int = 40, dogs: int = 60, part: str | None = None) -> list[Picture]:
+def pictures(cats: int = 40, dogs: int = 60, part: str | None = None) -> list[UsableImage]:
     names = [("cat", n) for n in range(cats)] + [("dog", n) for n in range(dogs)]
-    return [Picture(f"{kind}.{n}.jpg", kind, part, f"{kind}{n}".ljust(64, "0"), "") for kind, n in names]
+    return [UsableImage(f"{kind}.{n}.jpg", kind, part, f"{kind}{n}".ljust(64, "0"), "") for kind, n in names]
 
 
 def test_each_class_is_divided_by_the_same_shares() -> None:
@@ -44,13 +44,15 @@ def test_the_process_wide_generator_is_left_alone() -> None:
 
 
 def test_folders_that_say_where_a_picture_belongs_are_believed() -> None:
-    held_out = [Picture(f"val/{one.path}", one.class_name, "validation", f"v{one.sha256}"[:64], "")
-                for one in pictures(6, 6)]  # fmt: skip
+    held_out = [
+        UsableImage(f"val/{one.path}", one.class_name, "validation", f"v{one.sha256}"[:64], "")
+        for one in pictures(6, 6)
+    ]
     split = make_split(pictures(part="train") + held_out, CLASSES, 620, 0.2)
     assert {one.path.startswith("val/") for one in split.part("validation", "calibration")} == {True}
     assert not any(one.path.startswith("val/") for one in split.part("train"))
 
 
 def test_too_few_pictures_are_an_error_that_names_the_class() -> None:
-    with pytest.raises(ModelError, match="'dog' has 3 usable pictures"):
+    with pytest.raises(ModelError, match="'dog' has too few usable images to train on and to validate: 3"):
         make_split(pictures(dogs=3), CLASSES, 620, 0.2)

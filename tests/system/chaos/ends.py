@@ -5,12 +5,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from tqdm import tqdm
-
 from tests.system.chaos.faults import one_color, send_raw
 from tests.system.chaos.storm import complaints
+from tests.system.load.bar import steps_bar
 from tests.system.load.client import closed_loop
-from tests.system.load.outcome import Outcome
+from tests.system.load.outcome import Outcome, in_words
 from tests.system.load.servers import RunningServer, start_simulated
 from tests.system.load.simulated import HANG
 from tests.system.load.uploads import Upload
@@ -23,15 +22,19 @@ def stop_under_load(uploads: Sequence[Upload], times: int) -> list[str]:
     """SIGTERM in the middle of traffic: everything accepted is answered, and the exit status is 0."""
     failures = []
     total: Counter[str] = Counter()
-    for _ in tqdm(range(times), desc="SIGTERM under load"):
-        with start_simulated("ours", 4, 0.35, VGG_DRAIN_DELAY_S="0.5", VGG_MAX_QUEUE_DELAY_S="30") as server:
-            outcome = asyncio.run(terminate_amid(server, uploads))
-            status = server.process.wait(30)
-        total += outcome.statuses
-        lost = {what: count for what, count in outcome.statuses.items() if what not in NO_LOSS}
-        if lost or outcome.wrong or status:
-            failures.append(f"SIGTERM under load: lost {lost}, {outcome.wrong} wrong, exit status {status}")
-    print(f"SIGTERM under load, {times} times: {dict(total)}")
+    with steps_bar(times, "stop") as bar:
+        for _ in range(times):
+            with start_simulated("ours", 4, 0.35, VGG_DRAIN_DELAY_S="0.5", VGG_MAX_QUEUE_DELAY_S="30") as server:
+                outcome = asyncio.run(terminate_amid(server, uploads))
+                status = server.process.wait(30)
+            total += outcome.statuses
+            lost = Counter({what: count for what, count in outcome.statuses.items() if what not in NO_LOSS})
+            if lost or outcome.wrong or status:
+                failures.append(
+                    f"stopped under load: {in_words(lost) or 'none'} lost, {outcome.wrong} wrong, {status=}"
+                )
+            bar.update()
+    print(f"SIGTERM under load, {times} times: {in_words(total)}")
     return failures
 
 
@@ -60,5 +63,5 @@ def hang_kill_and_restart(uploads: Sequence[Upload]) -> list[str]:
     began = time.perf_counter()
     with start_simulated("ours", 4, 0.35) as server:
         outcome = asyncio.run(closed_loop(server.port, uploads, 4, 1))
-    print(f"after SIGKILL and a restart: {dict(outcome.statuses)} within {time.perf_counter() - began:.1f} s")
+    print(f"after SIGKILL and a restart: {in_words(outcome.statuses)} within {time.perf_counter() - began:.1f} s")
     return failures + complaints("after a restart", outcome)

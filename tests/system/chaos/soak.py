@@ -6,14 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from tests.system.chaos.storm import MAX_GROWTH, STORM_SETTINGS, all_faults, complaints
+from tests.system.load.bar import seconds_bar, update_to
 from tests.system.load.client import closed_loop
 from tests.system.load.servers import start_simulated
 from tests.system.load.uploads import Upload
-
-BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt} of {total_fmt} s"
 
 
 class Use(NamedTuple):
@@ -23,6 +20,9 @@ class Use(NamedTuple):
     descriptors: int
     threads: int
 
+    def __str__(self) -> str:
+        return f"{self.memory_mib:.0f} MiB, {self.descriptors} file descriptors, {self.threads} threads"
+
 
 def soak(uploads: Sequence[Upload], seconds: float, seed: int) -> list[str]:
     """Faults and good requests for a long time; what is held after a fifth of it is about what is held at the end."""
@@ -30,9 +30,9 @@ def soak(uploads: Sequence[Upload], seconds: float, seed: int) -> list[str]:
     failures = []
     with start_simulated("ours", 2, 0.2, **STORM_SETTINGS) as server:
         began = time.perf_counter()
-        with tqdm(total=round(seconds), desc="soak", bar_format=BAR) as progress:
+        with seconds_bar(seconds, "soak") as bar:
             while (elapsed := time.perf_counter() - began) < seconds:
-                progress.update(round(elapsed) - progress.n)
+                update_to(bar, elapsed)
                 failures += asyncio.run(all_faults(server, uploads, 1, seed + len(uses), say=lambda _: None))
                 failures += complaints("good requests", asyncio.run(closed_loop(server.port, uploads, 16, 5)))
                 time.sleep(1)  # what is being closed is closed

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from tests.system.chaos.faults import FAULTS
 from tests.system.load.client import closed_loop
-from tests.system.load.outcome import Outcome
+from tests.system.load.outcome import Outcome, in_words
 from tests.system.load.servers import RunningServer, start_simulated
 from tests.system.load.uploads import Upload
 
@@ -26,7 +26,7 @@ def storm(uploads: Sequence[Upload], times: int, seed: int) -> list[str]:
         afterwards = asyncio.run(closed_loop(server.port, uploads, 16, 3))
         failures += complaints("good requests after all faults", afterwards)
         after = server.private_mib()
-    print(f"memory of its own: {before:.0f} MiB before, {after:.0f} MiB after")
+    print(f"private memory: {before:.0f} MiB before, {after:.0f} MiB after")
     if after > MAX_GROWTH * before:
         failures.append(f"memory grew from {before:.0f} to {after:.0f} MiB")
     return failures
@@ -44,7 +44,7 @@ async def all_faults(
             seen += await fault.inflict(server.port, seed * 1000 + number)
         stop.set()
         outcome = await good
-        say(f"{fault.name}: {dict(seen)}; good requests beside: {dict(outcome.statuses)}")
+        say(f"{fault.name}: {in_words(seen)}; good requests meanwhile: {in_words(outcome.statuses)}")
         failures += complaints(f"good requests beside {fault.name}", outcome)
         failures += [f"{fault.name}: {count} x {what}" for what, count in seen.items() if what not in fault.expected]
     return failures

@@ -65,10 +65,17 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/check-image", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("check", nargs="*", choices=[*CHECKS, []], help="what to check (default: everything)")
-    parser.add_argument("--weights", type=Path, help="a state dict of VGG16 (default: an untrained one is made)")
-    parser.add_argument("--mirror", default="http://deb.debian.org/debian", help="Debian's packages (%(default)s)")
-    parser.add_argument("--keep", action="store_true", help=f"keep the image, {TAG}; the next run takes it as it is")
+    parser.add_argument(
+        "check", nargs="*", choices=[*CHECKS, []], metavar="CHECK", help=f"{', '.join(CHECKS)} (default: all of them)"
+    )
+    parser.add_argument("--weights", type=Path, help="a state dict of VGG16 (default: an untrained one)")
+    parser.add_argument(
+        "--mirror",
+        metavar="URL",
+        default="http://deb.debian.org/debian",
+        help="a mirror of Debian (default: %(default)s)",
+    )
+    parser.add_argument("--keep", action="store_true", help=f"keep the image, {TAG}, and use one that was kept")
     return parser.parse_args()
 
 

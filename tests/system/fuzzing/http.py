@@ -29,7 +29,7 @@ def fuzz_http(seconds: int, examples: int, folder: Path) -> int:
         failed += _run(server, "broken", seconds - seconds // 2, examples, folder)
         after = server.private_mib()
         failed += server.process.poll() is not None
-    print(f"memory of its own: {before:.0f} MiB between the runs, {after:.0f} MiB after them")
+    print(f"private memory: {before:.0f} MiB between the runs, {after:.0f} MiB after them")
     return failed + (after > MAX_GROWTH * before)
 
 

@@ -1,14 +1,12 @@
 """Run a program whose time is known, with a bar that shows how far it is."""
 
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from app.settings import CHECKOUT
-
-BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt} of {total_fmt} s"
+from tests.system.load.bar import seconds_bar, update_to
 
 
 def run_watched(
@@ -18,10 +16,11 @@ def run_watched(
     with (
         log.open("wb") as output,
         subprocess.Popen(command, cwd=cwd, env=environment, stdout=output, stderr=subprocess.STDOUT) as process,
-        tqdm(total=seconds, desc=name, bar_format=BAR) as bar,
+        seconds_bar(seconds, name) as bar,
     ):
+        began = time.monotonic()
         while True:
             try:
                 return process.wait(1)
             except subprocess.TimeoutExpired:
-                bar.update(min(1, seconds - bar.n))
+                update_to(bar, time.monotonic() - began)

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from app.errors import ModelError
+from app.model.library import Library
+from app.settings import read_settings
 from tests.system.load.benchmarks.large import measure_large_photographs
 from tests.system.load.benchmarks.network import measure_network
 from tests.system.load.benchmarks.overload import measure_overload
@@ -24,6 +26,10 @@ def main(text: str, arguments: list[str] | None = None) -> int:
     """What the door runs; ``text`` is its help. Returns the exit status."""
     given = parse_arguments(text, arguments)
     try:
+        if "model" in given:
+            library = Library.from_settings(read_settings())
+            library.manifest(given.model)
+            library.require_prepared(given.model)
         jpegs = read_jpegs(given.images)
         kilobytes = sum(map(len, jpegs)) / len(jpegs) / 1000
         print(f"{len(jpegs)} photographs, {kilobytes:.0f} kB on average, {os.cpu_count()} cores")
@@ -51,8 +57,8 @@ def _measure(given: argparse.Namespace, jpegs: list[bytes]) -> None:
 def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     images = argparse.ArgumentParser(add_help=False)
-    images.add_argument("--images", type=Path, metavar="DIR",
-                        help="a folder of JPEGs (default: parts of the photographs in scikit-image)")  # fmt: skip
+    jpegs = "a folder of JPEGs (default: parts of the photographs in scikit-image)"
+    images.add_argument("--images", type=Path, metavar="DIR", help=jpegs)
     benchmarks = parser.add_subparsers(dest="benchmark", required=True)
 
     network = benchmarks.add_parser("network", parents=[images], help="the service beside the bare network's loop")

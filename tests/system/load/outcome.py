@@ -51,6 +51,11 @@ class Outcome:
             self.server_added.append(1000 * latency - own)
 
 
+def in_words(counts: Counter[str]) -> str:
+    """``Counter({"200": 9, "429": 1})`` -> ``9 x 200, 1 x 429``."""
+    return ", ".join(f"{count} x {what}" for what, count in sorted(counts.items()))
+
+
 def describe(outcomes: Sequence[Outcome]) -> str:
     """The middle one of several rounds in words; what was wrong in any of them."""
     middle = sorted(outcomes, key=lambda outcome: outcome.per_second)[len(outcomes) // 2]
@@ -62,6 +67,6 @@ def describe(outcomes: Sequence[Outcome]) -> str:
         added = statistics.median(middle.server_added)
         parts.append(f"mean batch {middle.mean_batch:.1f}, {added:.2f} ms beside decode, preprocess and forward")
     statuses = sum((outcome.statuses for outcome in outcomes), start=Counter[str]())
-    parts.append(", ".join(f"{count} x {status}" for status, count in sorted(statuses.items())))
+    parts.append(in_words(statuses))
     wrong = sum(outcome.wrong for outcome in outcomes)
     return "; ".join(parts) + (f"; {wrong} WRONG ANSWERS" if wrong else "")

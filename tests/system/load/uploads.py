@@ -40,6 +40,8 @@ class Upload:
 def read_jpegs(folder: Path | None) -> list[bytes]:
     """The JPEG files of a folder, or parts of the photographs that scikit-image ships (a development dependency)."""
     if folder is not None:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"There is no folder {folder}.")
         found = [path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix.lower() in (".jpg", ".jpeg")]
         if not found:
             raise FileNotFoundError(f"There are no JPEGs in {folder}.")

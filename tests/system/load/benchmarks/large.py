@@ -26,7 +26,7 @@ def measure_large_photographs(model_name: str, jpegs: list[bytes]) -> None:
     exact, fast = (Reader(settings.max_pixels, exact=exact) for exact in (True, False))
     costs: dict[str, list[float]] = {"plain loop": [], "exact": [], "fast": []}
     answers = []
-    for jpeg in tqdm(jpegs, unit="photograph"):
+    for jpeg in tqdm(jpegs, unit="photograph", disable=None):
         large = enlarged(jpeg, PIXELS)
         costs["plain loop"].append(plain_loop([large], 0))
         began = time.process_time()

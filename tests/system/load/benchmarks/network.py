@@ -35,7 +35,7 @@ def measure_network(
     served: dict[int, list[Outcome]] = {count: [] for count in connections}
     with start_service(**MEASURE_ALL) as server:
         print(f"ready after {server.ready_s:.1f} s; {describe_memory(server)}")
-        for _ in tqdm(range(rounds), unit="round"):
+        for _ in tqdm(range(rounds), unit="round", disable=None):
             for size, speeds in bare.items():
                 speeds.append(bare_loop(model, pixels, size, seconds))
             for count, outcomes in served.items():

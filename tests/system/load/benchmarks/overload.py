@@ -2,8 +2,7 @@
 
 import asyncio
 
-from tqdm import tqdm
-
+from tests.system.load.bar import steps_bar
 from tests.system.load.client import closed_loop, open_loop
 from tests.system.load.outcome import Outcome, describe
 from tests.system.load.servers import start_simulated
@@ -17,16 +16,16 @@ CAPACITY = BATCH / (FIXED_MS + PER_IMAGE_MS * BATCH) * 1000  # images per second
 def measure_overload(jpegs: list[bytes], seconds: float, deadline_s: float) -> None:
     """Goodput under three times the capacity, then how fast normal traffic is back."""
     uploads = with_answers(jpegs, SimulatedNetwork())
-    progress = tqdm(total=6, unit="load")
-    with start_simulated("ours", FIXED_MS, PER_IMAGE_MS, VGG_MAX_BATCH_SIZE=str(BATCH)) as server, progress:
+    bar = steps_bar(6, "load")
+    with start_simulated("ours", FIXED_MS, PER_IMAGE_MS, VGG_MAX_BATCH_SIZE=str(BATCH)) as server, bar:
 
         def load(times: float, duration_s: float) -> Outcome:
             outcome = asyncio.run(open_loop(server.port, uploads, times * CAPACITY, duration_s, deadline_s))
-            progress.update()
+            bar.update()
             return outcome
 
         asyncio.run(closed_loop(server.port, uploads, BATCH, 3))
-        progress.update()
+        bar.update()
         idle = server.resident_mib()
         # A full queue holds uploads; what it takes is bounded by the settings. What must not grow is that, over time.
         load(3, 5)

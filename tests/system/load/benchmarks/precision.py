@@ -32,7 +32,7 @@ def measure_precisions(model_name: str, jpegs: list[bytes], rounds: int) -> None
     reader, views = Reader(settings.max_pixels, exact=True), models["fp32"].manifest.preprocessing.centre_crop()
     pixels = np.concatenate([reader.read(jpeg, views).pixels for jpeg in jpegs])
     speeds: dict[str, list[float]] = {name: [] for name in forwards}
-    for turn in tqdm(range(rounds), unit="round"):
+    for turn in tqdm(range(rounds), unit="round", disable=None):
         for name, forward in forwards.items():
             one = pixels[turn % len(pixels)][None]
             forward(one)

@@ -5,16 +5,14 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tqdm import tqdm
-
+from tests.system.load.bar import steps_bar
 from tests.system.load.client import closed_loop
 from tests.system.load.outcome import Outcome, describe
 from tests.system.load.servers import MEASURE_ALL, RunningServer, start_simulated
 from tests.system.load.simulated import FIXED_MS, PER_IMAGE_MS, SimulatedNetwork
 from tests.system.load.uploads import Upload, plain_loop, with_answers
 
-PLAIN_LOOP_S = 3
-WARM_UP_S = 2
+PLAIN_LOOP_S, WARM_UP_S = 3.0, 2.0  # at most
 
 
 @dataclass
@@ -53,14 +51,14 @@ def measure_service(
     cases = [Case(name, count, raw=False) for name in names for count in connections]
     cases += [Case("ours", count, raw=True) for count in connections]
     plain: list[float] = []
-    with tqdm(total=rounds * len(cases), unit="measurement") as progress:
+    with steps_bar(rounds * len(cases), "measurement") as bar:
         for name in (name for _ in range(rounds) for name in names):
-            plain.append(plain_loop([upload.jpeg for upload in uploads], PLAIN_LOOP_S))
+            plain.append(plain_loop([upload.jpeg for upload in uploads], min(PLAIN_LOOP_S, seconds)))
             with start_simulated(name, FIXED_MS, PER_IMAGE_MS, VGG_MAX_BATCH_SIZE="16", **MEASURE_ALL) as server:
-                asyncio.run(closed_loop(server.port, uploads, 16, WARM_UP_S))
+                asyncio.run(closed_loop(server.port, uploads, 16, min(WARM_UP_S, seconds)))
                 for case in (case for case in cases if case.server == name):
                     case.measure(server, uploads, seconds)
-                    progress.update()
+                    bar.update()
     base = statistics.median(plain)
     print(f"plain loop: {1000 * base:.2f} ms of CPU per image, {1 / base:.0f} images/s on a core")
     for case in cases:

@@ -6,7 +6,7 @@ from torch import Tensor
 from app.errors import ModelError
 from app.model.network import Classifier, build_backbone
 from app.preparing.origin import torchvision_preprocessing
-from app.training.backbone import CutNetwork, RowDropout, Train, cut_network
+from app.training.cut import CutNetwork, Train, cut_network
 from app.training.recipe import make_optimizer
 from tests.training.test_loop import recipe
 
@@ -33,9 +33,14 @@ def cut(tensors: dict[str, Tensor], train: Train) -> CutNetwork:
 
 
 @pytest.mark.parametrize(
-    ("train", "first", "count"), [("head", "classifier.6.weight", 2), ("classifier", "classifier.0.weight", 6),
-                                  ("block5", "features.16.weight", 10), ("all", "features.0.weight", 22)],
-)  # fmt: skip
+    ("train", "first", "count"),
+    [
+        ("head", "classifier.6.weight", 2),
+        ("classifier", "classifier.0.weight", 6),
+        ("block5", "features.16.weight", 10),
+        ("all", "features.0.weight", 22),
+    ],
+)
 def test_what_is_frozen_has_no_gradient_and_what_learns_has_one(
     vgg: dict[str, Tensor], train: Train, first: str, count: int
 ) -> None:
@@ -43,9 +48,9 @@ def test_what_is_frozen_has_no_gradient_and_what_learns_has_one(
     names = network.trained_names()
     assert names[0] == first
     assert len(names) == count
-    state = network.backbone.state_dict(keep_vars=True)
+    state = network.whole.state_dict(keep_vars=True)
     assert {name for name, tensor in state.items() if tensor.requires_grad} == set(names)
-    features = network.front(torch.zeros((2, 3, 64, 64), dtype=torch.uint8))
+    features = network.frozen(torch.zeros((2, 3, 64, 64), dtype=torch.uint8))
     assert not features.requires_grad
     # every trained parameter is in one group of the optimiser, and nothing else is
     groups = make_optimizer(network, recipe(lr=0.1, trunk_lr_scale=0.25)).param_groups
@@ -56,19 +61,19 @@ def test_what_is_frozen_has_no_gradient_and_what_learns_has_one(
     assert rates[id(state["classifier.6.bias"])] == 0.1
 
 
-def test_front_and_tail_are_the_network_that_is_served(vgg: dict[str, Tensor]) -> None:
+def test_both_sides_are_the_network_that_is_served(vgg: dict[str, Tensor]) -> None:
     network = cut(vgg, "classifier")
-    network.tail.eval()
+    network.trained.eval()
     pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64), dtype=np.uint8))
-    served = Classifier(network.backbone.eval(), PREPROCESSING, torch.float32)
+    served = Classifier(network.whole.eval(), PREPROCESSING, torch.float32)
     with torch.no_grad():
-        assert torch.equal(network.tail(network.front(pixels)), served(pixels))
+        assert torch.equal(network.trained(network.frozen(pixels)), served(pixels))
 
 
-def test_training_mode_never_reaches_the_front(vgg: dict[str, Tensor]) -> None:
+def test_training_mode_never_reaches_what_is_frozen(vgg: dict[str, Tensor]) -> None:
     network = cut(vgg, "head")
-    network.front.train()
-    assert not any(layer.training for layer in network.front.layers.modules())
+    network.frozen.train()
+    assert not any(layer.training for layer in network.frozen.layers.modules())
 
 
 def test_the_new_layer_comes_from_the_seed_and_the_base_is_not_written_to(vgg: dict[str, Tensor]) -> None:
@@ -93,17 +98,3 @@ def test_other_networks_train_their_last_layer_only() -> None:
     assert network.trained_names() == ["head.weight", "head.bias"]
     with pytest.raises(ModelError, match="block5 needs one of torchvision's VGGs"):
         cut_network("timm:test_vit", tensors, PREPROCESSING, 3, "block5")
-
-
-def test_dropout_is_the_same_for_a_row_however_the_batch_is_divided() -> None:
-    layer = RowDropout(0.5, salt=3).train()
-    ones = torch.ones(6, 1000)
-    layer.set_step(9, slice(0, 6), 6)
-    whole = layer(ones)
-    layer.set_step(9, slice(4, 6), 6)
-    assert torch.equal(layer(ones[4:]), whole[4:])
-    assert set(whole.unique().tolist()) == {0.0, 2.0}
-    assert float(whole.mean()) == pytest.approx(1, abs=0.05)
-    layer.set_step(10, slice(0, 6), 6)
-    assert not torch.equal(layer(ones), whole)
-    assert torch.equal(layer.eval()(ones), ones)

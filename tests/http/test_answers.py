@@ -5,7 +5,7 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from app.errors import QueueFull
-from app.http import schemas
+from app.http import answers, schemas
 from app.http.context import begin
 from app.http.problems import problem
 from app.image.decode import ImageInfo
@@ -21,15 +21,15 @@ PREDICTION = Prediction(
     Stages(0.003, 0.002, 0.0004, 0.0098),
 )
 ANSWERS = [
-    (schemas.PredictionResponse, schemas.prediction_response(CONTEXT, MODEL, PREDICTION)),
+    (schemas.PredictionResponse, answers.prediction_response(CONTEXT, MODEL, PREDICTION)),
     (
         schemas.BatchResponse,
-        schemas.batch_response(
-            CONTEXT, MODEL, [schemas.file_result(CONTEXT, PREDICTION), problem(QueueFull("full"), CONTEXT.request_id)]
+        answers.batch_response(
+            CONTEXT, MODEL, [answers.file_result(CONTEXT, PREDICTION), problem(QueueFull("full"), CONTEXT.request_id)]
         ),
     ),
-    (schemas.ModelInfo, schemas.model_info(MODEL)),
-    (schemas.ModelDetail, schemas.model_detail(MODEL)),
+    (schemas.ModelInfo, answers.model_info(MODEL)),
+    (schemas.ModelDetail, answers.model_detail(MODEL)),
     (schemas.Problem, problem(QueueFull("full"), "id")),
 ]
 
@@ -40,7 +40,7 @@ def test_what_is_built_has_its_wire_type(wire_type: type[TypedDict], answer: obj
 
 
 def test_ranks_and_names_go_together() -> None:
-    answer = schemas.prediction_response(CONTEXT, MODEL, PREDICTION)
+    answer = answers.prediction_response(CONTEXT, MODEL, PREDICTION)
     assert [(one["rank"], one["class_index"]) for one in answer["predictions"]] == [(1, 207), (2, 1)]
     assert answer["predictions"][0]["label_zh"] == "金毛寻回犬"
     assert answer["timing_ms"]["inference"] == 9.8

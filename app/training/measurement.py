@@ -1,4 +1,4 @@
-"""What a trained network makes of the held-out pictures."""
+"""What a trained network makes of the held-out images."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from app.model.labels import Label
-from app.training.metrics import (
+from app.training.scores import (
     Bin,
     ClassQuality,
     Counts,
@@ -26,7 +26,7 @@ from app.training.split import Part, Sample
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Before and after dividing by the temperature, on pictures that it was not fitted on."""
+    """Before and after dividing by the temperature, on images that it was not fitted on."""
 
     nll: float
     error: float
@@ -41,7 +41,7 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Results:
+class Measurement:
     labels: Sequence[Label]
     held_out: Share
     by_part: dict[Part, Share]
@@ -57,15 +57,15 @@ class Results:
         """For the terminal."""
         names = {
             "validation": "chose the best epoch",
-            "calibration": "chose nothing; the temperature is fitted on it",
-            "test": "chose nothing",
+            "calibration": "fitted the temperature",
+            "test": "chose and fitted nothing",
         }
         lines = [f"held out     top-1 {self.held_out}"]
         lines += [f"{part:12} top-1 {share}: {names[part]}" for part, share in self.by_part.items()]
         if self.ten_crop:
             lines.append(f"ten crops    top-1 {self.ten_crop}")
         lines.append(
-            f"temperature {self.temperature:.3f}: NLL {self.before.nll:.4f} -> {self.after.nll:.4f}, "
+            f"temperature  {self.temperature:.3f}: NLL {self.before.nll:.4f} -> {self.after.nll:.4f}, "
             f"calibration error {self.before.error:.4f} -> {self.after.error:.4f}"
         )
         return lines
@@ -74,17 +74,22 @@ class Results:
         """For the manifest; what could not be measured is left out."""
         low, high = self.held_out.interval
         found = {
-            "top1": self.held_out.value, "top1_low_95": low, "top1_high_95": high, "pictures": self.held_out.count,
-            "nll": self.after.nll, "calibration_error": self.after.error,
-            "nll_uncalibrated": self.before.nll, "calibration_error_uncalibrated": self.before.error,
-        }  # fmt: skip
+            "top1": self.held_out.value,
+            "top1_low_95": low,
+            "top1_high_95": high,
+            "pictures": self.held_out.count,
+            "nll": self.after.nll,
+            "calibration_error": self.after.error,
+            "nll_uncalibrated": self.before.nll,
+            "calibration_error_uncalibrated": self.before.error,
+        }
         found |= {f"top1_{part}": share.value for part, share in self.by_part.items()}
         if self.ten_crop:
             found["top1_ten_crop"] = self.ten_crop.value
         return {name: round(value, 6) for name, value in found.items() if math.isfinite(value)}
 
 
-def measure(labels: Sequence[Label], samples: Sequence[Sample], logits: Tensor, ten_crop: Tensor | None) -> Results:
+def measure(labels: Sequence[Label], samples: Sequence[Sample], logits: Tensor, ten_crop: Tensor | None) -> Measurement:
     """``logits`` (N, classes) and ``ten_crop`` (N, 10, classes) in the samples' order.
 
     The temperature is fitted on the part "calibration" and judged on the others.
@@ -96,7 +101,7 @@ def measure(labels: Sequence[Label], samples: Sequence[Sample], logits: Tensor, 
     parts: list[Part] = ["validation", "calibration", "test"]
     masks = {part: torch.tensor([sample.part == part for sample in samples]) for part in parts}
     matrix = confusion(targets, predicted, len(labels))
-    return Results(
+    return Measurement(
         labels=labels,
         held_out=top_share(logits, targets),
         by_part={part: top_share(logits[mask], targets[mask]) for part, mask in masks.items() if mask.any()},

@@ -52,7 +52,7 @@ def top_share(logits: Tensor, targets: Tensor, k: int = 1) -> Share:
 
 
 def confusion(targets: Tensor, predicted: Tensor, classes: int) -> Counts:
-    """(classes, classes): rows are what the pictures show, columns what was answered."""
+    """(classes, classes): rows are what the images show, columns what was answered."""
     flat = np.bincount((targets * classes + predicted).numpy(), minlength=classes**2)
     return flat.reshape(classes, classes).astype(np.int64)
 

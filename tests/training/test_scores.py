@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from app.training.metrics import (
+from app.training.scores import (
     Share,
     calibration_error,
     class_qualities,
@@ -19,7 +19,9 @@ def test_the_interval_is_wilsons() -> None:
     # Newcombe 1998, table I: 81 of 263 and 0 of 20 by the score method
     assert Share(81, 263).interval == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert Share(0, 20).interval == pytest.approx((0, 0.1611), abs=5e-5)
-    assert math.isnan(Share(0, 0).value)
+    nothing = top_share(torch.zeros(0, 2), torch.zeros(0, dtype=torch.long))
+    assert nothing == Share(0, 0)
+    assert all(map(math.isnan, (nothing.value, *nothing.interval)))
 
 
 def test_top_shares() -> None:

@@ -1,9 +1,16 @@
-"""What every answer of the HTTP contract has in common, for tests that look at one over HTTP."""
+"""The HTTP contract, held by any deployment: all that the tests in here need is a URL.
+
+    scripts/check-contract https://vgg.example
+
+Without one they hold two services that they start themselves. Nothing here may know which networks are served, how the
+service is set up, or what it is made of. What every answer has in common is checked the same way by other tests, too.
+"""
 
 import http.client
 import os
 import ssl
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +26,20 @@ class Deployment:
     key: str | None
     client: httpx.Client
     """Sends the key."""
+
+    def predict(self, data: bytes, **params: str | int) -> httpx.Response:
+        return self.client.post("/predict", files={"file": ("picture", data)}, params=params)
+
+    def predict_batch(self, *files: bytes) -> httpx.Response:
+        parts = [("file", (f"{number}.png", data)) for number, data in enumerate(files)]
+        return self.client.post("/predict/batch", files=parts)
+
+    def default_model(self) -> dict[str, Any]:
+        """As ``GET /models`` lists it."""
+        listed = self.client.get("/models").raise_for_status().json()
+        (model,) = (model for model in listed["models"] if model["name"] == listed["default"])
+        assert isinstance(model, dict)
+        return model
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -1,0 +1,83 @@
+"""Each benchmark, for a moment: what it measures is worth nothing here, that it measures and checks is."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pictures import encode, photograph
+from tests.running import ROOT, clean_environment
+from tests.system.load.benchmarks.precision import compare
+from tests.system.load.command import main
+
+MODEL = "efficientnet_lite0"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    for name in ("chelsea", "coffee"):
+        (tmp_path / f"{name}.jpg").write_bytes(encode(photograph(name), "JPEG"))
+    return tmp_path
+
+
+@pytest.fixture
+def prepared(embedded_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("VGG_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("VGG_STORE_DIR", str(embedded_store))
+    monkeypatch.setenv("VGG_DEVICE", "cpu")
+
+
+def test_service() -> None:
+    command = ["scripts/benchmark.py", "service", "--connections", "2", "--seconds", "0.5", "--rounds", "1"]
+    result = subprocess.run(
+        command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert [line.partition(":")[0] for line in lines[1:]] == [
+        "plain loop",
+        "ours, 2 connections, multipart",
+        "ours, 2 connections, raw",
+    ]
+    for line in lines[2:]:
+        assert re.search(r"; \d+ x 200$", line), line  # nothing else came back, nothing was wrong
+
+
+@pytest.mark.usefixtures("prepared")
+def test_large(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("", ["large", "--model", MODEL, "--images", str(images)]) == 0
+    output = capsys.readouterr().out
+    assert "the same best class on 2 of 2" in output
+    assert re.search(r"fast: [\d.]+ ms of CPU, 0\.\d\d of the plain loop", output)
+
+
+def test_precision_compares_answers_as_callers_see_them() -> None:
+    exact = np.array([[0.6, 0.3, 0.1], [0.5, 0.4, 0.1]], np.float32)
+    other = np.array([[0.5, 0.4, 0.1], [0.4, 0.5, 0.1]], np.float32)
+    assert compare(exact, exact) == (
+        "of 2 photographs the same best class on 2, the same 3 best on 2 (in the same order on 2); "
+        "largest difference of a probability 0.0000"
+    )
+    assert compare(exact, other) == (
+        "of 2 photographs the same best class on 1, the same 3 best on 2 (in the same order on 1); "
+        "largest difference of a probability 0.1000"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["network", "--model", "nothing"], "There is no model 'nothing'"),
+        (["large", "--model", "vgg16"], "The weights of 'vgg16' are not there"),
+        (["service", "--images", "/nowhere"], "There is no folder /nowhere"),
+        (["service", "--images", "/dev"], "There are no JPEGs in /dev"),
+    ],
+)
+@pytest.mark.usefixtures("prepared")
+def test_mistakes_get_one_clear_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("", arguments) == 1
+    assert f"scripts/benchmark.py: {said}" in capsys.readouterr().err

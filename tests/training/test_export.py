@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.model.manifest import Manifest, WeightsOrigin, read_manifest
+from app.model.store import ModelStore
+from app.model.weights import map_tensors
+from app.preparing.origin import torchvision_preprocessing
+from app.training.export import changed_tensors, export
+
+MANIFEST = Manifest(
+    name="new",
+    version="1",
+    architecture="vgg11",
+    preprocessing=torchvision_preprocessing(),
+    labels="labels.csv",
+    weights=WeightsOrigin(source="training:images"),
+)
+
+
+def staged(folder: Path, text: str) -> Path:
+    """What a run leaves: a file, and a folder as TensorBoard makes it."""
+    (folder / "staged" / "tensorboard").mkdir(parents=True)
+    (folder / "staged" / "labels.csv").write_text(text)
+    (folder / "staged" / "tensorboard" / f"events.{text}").write_text(text)
+    return folder / "staged"
+
+
+def test_only_what_differs_from_the_base_is_kept() -> None:
+    same, base = torch.arange(4.0), torch.zeros(3)
+    trained = {"same": same.clone(), "other": torch.ones(3, requires_grad=True), "shape": base[:2], "new": base}
+    found = changed_tensors(trained, {"same": same, "other": base, "shape": base})
+    assert found.keys() == {"other", "shape", "new"}
+    assert not found["other"].requires_grad
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_model_is_whole_and_replaces_one_of_its_name(tmp_path: Path, times: int) -> None:
+    store = ModelStore(tmp_path / "store", "new")
+    for time in range(times):
+        receipt = export(
+            ModelStore(tmp_path / "store", "new"), MANIFEST, {"a": torch.full((2,), time)}, staged(tmp_path, f"{time}")
+        )
+        assert not any((tmp_path / "staged").iterdir())
+        (tmp_path / "staged").rmdir()
+    assert store.check_weights() == store.read_receipt() == receipt
+    assert receipt.source == "training:images"
+    assert map_tensors(store.weights)["a"].tolist() == [times - 1] * 2
+    assert read_manifest(store.manifest) == MANIFEST
+    assert (store.folder / "labels.csv").read_text() == f"{times - 1}"
+    assert [path.name for path in (store.folder / "tensorboard").iterdir()] == [f"events.{times - 1}"]
+
+
+def test_a_service_that_is_running_keeps_what_it_has_mapped(tmp_path: Path) -> None:
+    export(ModelStore(tmp_path / "store", "new"), MANIFEST, {"a": torch.zeros(1000)}, staged(tmp_path, "0"))
+    mapped = map_tensors(ModelStore(tmp_path / "store", "new").weights)["a"]
+    (tmp_path / "staged").rmdir()
+    export(ModelStore(tmp_path / "store", "new"), MANIFEST, {"a": torch.ones(1000)}, staged(tmp_path, "1"))
+    assert not mapped.any()

@@ -1,0 +1,82 @@
+import re
+from pathlib import Path
+
+import torch
+
+from app.image.reader import Reader
+from app.model.labels import Label
+from app.training.measurement import Measurement, measure
+from app.training.report import GALLERY, MATRIX_CLASSES, write_report
+from app.training.split import Sample
+from tests.training.conftest import draw
+
+HISTORY = [
+    {"train_loss": 0.7 / n, "validation_nll": 0.8 / n, "train_accuracy": 1 - 0.3 / n, "validation_accuracy": 0.9}
+    for n in (1, 2, 3)
+]
+
+
+def measurement(names: list[str], wrong: set[int], count: int) -> Measurement:
+    """Images 0, 1, … of the classes in turn; those in ``wrong`` are taken for the next class."""
+    labels = [Label(index, None, name, f"{name}的", (), ()) for index, name in enumerate(names)]
+    samples, logits = [], torch.zeros(count, len(names))
+    for n in range(count):
+        shown = n % len(names)
+        logits[n, (shown + (n in wrong)) % len(names)] = 4 + n / count
+        part = "validation" if n % 2 else "calibration"
+        samples.append(Sample(n, part, shown, names[shown], f"{n}.png", f"{n}"))  # type: ignore[arg-type]
+    return measure(labels, samples, logits, None)
+
+
+def write(folder: Path, found: Measurement) -> str:
+    path = folder / "report.html"
+    facts = {"base": "vgg16 <real>"}
+    write_report(path, "cats & dogs", found, HISTORY, data=folder, facts=facts, reader=Reader(10**8, exact=False))
+    return path.read_text(encoding="utf-8")
+
+
+def test_mistakes_are_shown_the_worst_first_and_not_all_of_many(tmp_path: Path) -> None:
+    for n in range(60):
+        draw(tmp_path / f"{n}.png", "cat", n)
+    page = write(tmp_path, measurement(["cat", "dog"], set(range(30, 60)), 60))
+    figures = re.findall(r"<figure><img alt='' src='data:image/jpeg;base64,[^']{500,}'>(\d+)\.png<br>", page)
+    assert figures == [f"{n}" for n in range(59, 59 - GALLERY, -1)]
+    assert "Worst mistakes (30 in all)" in page
+    assert re.search(r"59\.png<br>answered <b>cat</b> \(\d+\.\d%\), shows dog", page)
+
+
+def test_the_page_needs_no_other_file_and_takes_names_for_text(tmp_path: Path) -> None:
+    page = write(tmp_path, measurement(["<script>", "a & b"], set(), 12))
+    assert not re.search(r"(src|href)\s*=(?!'data:)|url\(|@import|<script", page)
+    assert "&lt;script&gt;" in page
+    assert "<title>cats &amp; dogs: report</title>" in page
+    assert "vgg16 &lt;real&gt;" in page
+    assert "<p>None.</p>" in page
+
+
+def test_each_figure_says_what_it_is_of(tmp_path: Path) -> None:
+    draw(tmp_path / "1.png", "dog", 1)
+    page = write(tmp_path, measurement(["cat", "dog"], {1}, 12))
+    assert "<b>91.67%</b><span>of 12 held-out images answered right (95% interval: 64.6% to 98.5%)</span>" in page
+    assert "<b>83.33%</b><span>of 6 validation images, which chose the best epoch</span>" in page
+    assert "<b>100.00%</b><span>of 6 calibration images, which fitted the temperature</span>" in page
+    rows = dict(re.findall(r"<tr><td>(cat|dog)</td>((?:<td style[^>]*>\d+</td>)+)", page))
+    assert {name: re.findall(r">(\d+)<", row) for name, row in rows.items()} == {"cat": ["6", "0"], "dog": ["1", "5"]}
+
+
+def test_a_class_that_was_never_answered_has_no_precision(tmp_path: Path) -> None:
+    draw(tmp_path / "2.png", "dog", 1)
+    page = write(tmp_path, measurement(["a", "b", "c"], {2}, 3))
+    assert "<tr><td>c</td><td>c的</td><td>–</td><td>0.00%</td><td>0.00%</td><td>1</td></tr>" in page
+
+
+def test_of_many_classes_the_commonest_confusions_are_listed(tmp_path: Path) -> None:
+    names = [f"c{n}" for n in range(MATRIX_CLASSES + 1)]
+    for n in (0, 3, 3 + len(names)):
+        draw(tmp_path / f"{n}.png", "cat", n)
+    page = write(tmp_path, measurement(names, {0, 3, 3 + len(names)}, 3 * len(names)))
+    table = page[page.index("Confusion matrix") : page.index("<h2>Classes")]
+    assert re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td><td>(\d+)</td></tr>", table) == [
+        ("c3", "c4", "2"),
+        ("c0", "c1", "1"),
+    ]
