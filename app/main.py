@@ -99,7 +99,7 @@ def torch_load(settings: Settings) -> Load:
     ``/livez`` answers meanwhile."""
 
     def load(name: str) -> ServedModel:
-        from app.model.load import load_model  # noqa: PLC0415
+        from app.model.load import load_model
 
         return load_model(name, settings)
 
