@@ -12,23 +12,19 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol
 
-from app.errors import BatchTooLarge, Draining, InternalError, ServiceError
+from app.errors import Draining, InternalError, ServiceError
+from app.serving.isolation import Isolation, Item, Key, Result, Run
 from app.serving.workers import Workers
 
 logger = logging.getLogger(__name__)
 
 STOPPING = InternalError("The service made a mistake and is stopping.")
-SHRUNK_S = 60.0  # how long batches stay smaller after the device's memory was full
 SMOOTHING = 0.2  # weight of the newest batch in the average time of its size
-
-Key = TypeVar("Key", bound=Hashable)
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +65,13 @@ class _Waiting(Generic[Item, Result]):
 class Batcher(Generic[Key, Item, Result]):
     """Groups submitted items by key and runs them, one batch at a time, on a thread of its own.
 
-    ``run(key, items)`` returns one result per item, in order; an ``Exception`` in that list fails only its item. When
-    ``run`` raises, the batch is split and retried, so that an item which breaks the whole batch fails alone; after
-    ``BatchTooLarge`` batches also stay smaller for a while. ``max_batch_size(key)`` is asked anew for every batch.
-
-    ``check(key)`` is asked, on the thread, whether the runner still works after an item has failed alone: what it
-    raises ends the loop, and ``on_death`` hears of it.
+    ``run`` and ``check`` are as ``Isolation`` has them, and called on that thread; what ``check`` raises ends the loop,
+    and ``on_death`` hears of it. ``max_batch_size(key)`` is asked anew for every batch.
     """
 
     def __init__(
         self,
-        run: Callable[[Key, list[Item]], Sequence[Result | Exception]],
+        run: Run[Key, Item, Result],
         max_batch_size: Callable[[Key], int],
         *,
         max_wait_s: float = 0.0,
@@ -87,11 +79,10 @@ class Batcher(Generic[Key, Item, Result]):
         check: Callable[[Key], object] = lambda _: None,
         on_death: Callable[[BaseException | None], None] | None = None,
     ) -> None:
-        self._run = run
         self._max_batch_size = max_batch_size
         self._max_wait_s = max_wait_s
         self._observer = observer or SilentObserver()
-        self._check = check
+        self._isolation = Isolation(run, check, self._observer.batch_shrunk)
         self._on_death = on_death
         self._queues: dict[Key, deque[_Waiting[Item, Result]]] = {}
         self._numbers = itertools.count()
@@ -101,8 +92,6 @@ class Batcher(Generic[Key, Item, Result]):
         self._batch_seconds: dict[int, float] = {}
         self.rate: float | None = None
         """Items per second at the best batch size seen so far; ``None`` before the first batch."""
-        self._ceiling: int | None = None
-        self._ceiling_until = 0.0
         self._running_since: float | None = None
         self._running: list[_Waiting[Item, Result]] = []
         self._closed = False
@@ -201,17 +190,14 @@ class Batcher(Generic[Key, Item, Result]):
         return batch
 
     def _limit(self, key: Key) -> int:
-        limit = self._max_batch_size(key)
-        if self._ceiling is not None and time.perf_counter() < self._ceiling_until:
-            return min(limit, self._ceiling)
-        return limit
+        return self._isolation.bound(self._max_batch_size(key))
 
     async def _forward(self, key: Key, batch: list[_Waiting[Item, Result]]) -> None:
         released = self._running_since = time.perf_counter()
         items = [waiting.item for waiting in batch]
         self._running = batch
         try:
-            outcome = await self._thread.run(self._run_isolated, key, items)
+            outcome = await self._thread.run(self._isolation.run, key, items)
         except BaseException:
             self._fail(batch)
             raise
@@ -228,32 +214,6 @@ class Batcher(Generic[Key, Item, Result]):
                 waiting.future.set_exception(result)
             else:
                 waiting.future.set_result(Answer(result, len(batch), released - waiting.since, run_s))
-
-    def _run_isolated(self, key: Key, items: list[Item]) -> list[Result | Exception]:
-        try:
-            return self._run_whole(key, items)
-        except Exception as caught:  # noqa: BLE001 - whatever the network raises belongs to its culprit alone
-            error = caught
-        if len(items) == 1:
-            self._check(key)
-            return [error]
-        middle = len(items) // 2
-        if isinstance(error, BatchTooLarge):
-            self._shrink(middle)
-        else:
-            logger.warning("A batch of %d failed (%r); splitting it to find the culprit.", len(items), error)
-        return self._run_isolated(key, items[:middle]) + self._run_isolated(key, items[middle:])
-
-    def _shrink(self, size: int) -> None:
-        self._ceiling, self._ceiling_until = size, time.perf_counter() + SHRUNK_S
-        logger.warning("The device's memory is full; batches of at most %d for %g s.", size, SHRUNK_S)
-        self._observer.batch_shrunk(size)
-
-    def _run_whole(self, key: Key, items: list[Item]) -> list[Result | Exception]:
-        results = list(self._run(key, items))
-        if len(results) != len(items):
-            raise InternalError(f"{len(items)} items went in, {len(results)} results came out")
-        return results
 
     # Leaving
 
