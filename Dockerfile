@@ -1,9 +1,11 @@
 # The service in an image. Weights are not in it: they lie in a volume under /store (see docker-compose.yml).
 #
-#   docker build -t vgg16-service:gpu .                                       torch with CUDA's libraries
-#   docker build -t vgg16-service:cpu --build-arg TORCH_INDEX_URL=ADDRESS .   without: PyTorch's index for the CPU
+#   docker build -t vgg16-service:gpu .                         torch with CUDA's libraries
+#   docker build -t vgg16-service:cpu --build-arg TORCH=cpu .   without, from PyTorch's own index
 #
-# The project is tested on Python 3.11, and Debian 12 is the release that carries it. CUDA comes with torch's wheels, so
+# A release adds --build-arg VERSION=… (as in pyproject.toml) and REVISION=… (the commit) for the image's labels.
+#
+# Debian 12 carries Python 3.11, one of those that the project is tested on. CUDA comes with torch's wheels, so
 # the base needs nothing of it.
 ARG BASE=debian:bookworm-slim
 
@@ -18,10 +20,12 @@ COPY pyproject.toml requirements.lock ./
 COPY scripts/install scripts/
 # Extras of pyproject.toml. `gpu` accounts for the device; `embedded` serves timm's architectures as well.
 ARG EXTRAS=gpu
+# `cuda` or `cpu`: no device is seen while an image is built. TORCH_INDEX_URL is another address for `cpu`.
+ARG TORCH=cuda
 ARG TORCH_INDEX_URL
 # Installed, checked by importing what the service imports, and freed of what only building and compiling need: triton
 # (torch.compile), headers, pip. Bytecode is written here, the root file system is read-only later.
-RUN scripts/install ${TORCH_INDEX_URL:+--cpu} --extras "${EXTRAS}" \
+RUN scripts/install "--${TORCH}" --extras "${EXTRAS}" \
     && .venv/bin/python -m pip uninstall --yes triton setuptools pip \
     && find .venv -type d -name include -prune -exec rm -rf {} + \
     && .venv/bin/python -c 'import torch, torchvision.models, torchvision.transforms.v2'
@@ -31,7 +35,7 @@ RUN .venv/bin/python -m compileall -q --invalidation-mode unchecked-hash app scr
 COPY models models
 
 FROM ${BASE}
-ARG VERSION=0.1.0
+ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="vgg16-service" \
       org.opencontainers.image.description="VGG16 image classification over HTTP" \

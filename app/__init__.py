@@ -2,5 +2,3 @@
 
 Read the folders as one arrow: http -> admission -> image (decode, preprocess) -> batcher -> model -> labels -> http.
 """
-
-__version__ = "0.1.0"

@@ -16,8 +16,8 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, interrupted)  # until the server takes over
     settings = read_settings(sys.argv[1:])
     set_up_logging(settings.log_format, settings.log_level)
-    from app.main import serve  # noqa: PLC0415 - settings are checked before anything heavy is imported
-    from app.server.run import end_process  # noqa: PLC0415
+    from app.main import serve  # settings are checked before anything heavy is imported
+    from app.server.run import end_process
 
     end_process(serve(settings))
 

@@ -4,11 +4,11 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from importlib.metadata import version
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app import __version__
 from app.errors import ModelError, StartError
 from app.http import docs, problems, routes
 from app.http.admission import Admission
@@ -65,7 +65,7 @@ def create_app(settings: Settings, load: Load | None = None, selection: Selectio
         title="VGG16 image classification",
         summary="A photograph in, labels in English and Chinese out.",
         description=DESCRIPTION,
-        version=__version__,
+        version=version("vgg16-service"),
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
         docs_url=None,
@@ -101,7 +101,7 @@ def torch_load(settings: Settings) -> Load:
     ``/livez`` answers meanwhile."""
 
     def load(name: str) -> ServedModel:
-        from app.model.load import load_model  # noqa: PLC0415
+        from app.model.load import load_model
 
         return load_model(name, settings)
 

@@ -100,8 +100,8 @@ class Settings(BaseSettings):
     )
     allowed_hosts: Names = Field(
         (),
-        description="Host names that callers may use, such as `*.example.com`; others: 421. Empty: any, or on a loopback "
-        "`VGG_HOST` only the machine's own.",
+        description="Host names that callers may use, such as `*.example.com`; others: 421. Empty: any, or on a "
+        "loopback `VGG_HOST` only the machine's own.",
     )
     cors_origins: Names = Field(
         (), description="Origins whose web pages may call the API, separated by commas; `*`: any."

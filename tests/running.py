@@ -25,6 +25,10 @@ from app.serving.loader import Load
 from app.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
+# Nobody listens there: every download fails at once, whether or not this machine has a network.
+NO_NETWORK = dict.fromkeys(
+    ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9"
+)
 
 
 class RunningService:

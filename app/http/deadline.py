@@ -38,7 +38,7 @@ async def deadline(seconds: float) -> AsyncIterator[None]:
 async def while_connected(receive: Callable[[], Awaitable[Message]]) -> AsyncIterator[None]:
     """Cancel what is inside when the client leaves, and raise ``ClientDisconnect``. The body must have been read."""
     task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - handlers run in tasks
+    assert task is not None  # handlers run in tasks
     left = False
 
     async def watch() -> None:

@@ -65,18 +65,18 @@ def problem(error: ServiceError, request_id: str) -> Problem:
 
 
 async def _service_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ServiceError)  # noqa: S101 - registered for nothing else
+    assert isinstance(error, ServiceError)  # registered for nothing else
     return problem_response(error, request.scope)
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
+    assert isinstance(error, RequestValidationError)  # registered for nothing else
     faults = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
     return problem_response(InvalidParameter(faults), request.scope)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    assert isinstance(error, HTTPException)  # registered for nothing else
     return problem_response(_translate(error), request.scope)
 
 

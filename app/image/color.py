@@ -57,7 +57,7 @@ def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
     if transform is None:
         return image
     converted = ImageCms.applyTransform(image, transform)
-    assert converted is not None  # noqa: S101 - None is for in-place conversions only
+    assert converted is not None  # None is for in-place conversions only
     return converted
 
 

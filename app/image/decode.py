@@ -80,7 +80,7 @@ class Opened:
     @property
     def image(self) -> Image.Image:
         """Until ``load`` has taken it."""
-        assert self._image is not None  # noqa: S101 - nobody asks twice
+        assert self._image is not None  # nobody asks twice
         return self._image
 
     def take(self) -> Image.Image:

@@ -99,7 +99,7 @@ def is_unreasonable(data: bytes, name: Format) -> bool:
 def jpeg_markers(data: bytes) -> list[int]:
     """The markers of a JPEG's segments before its first scan (ITU T.81, B.1.1): a few, so this is quick."""
     markers, at = [], 2
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != START_OF_SCAN:  # noqa: PLR2004
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != START_OF_SCAN:
         markers.append(data[at + 1])
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return markers

@@ -49,7 +49,7 @@ class Reader:
         if self._exact:
             return _read(lambda: decode(data, self._max_pixels), lambda image: preprocess(image, views))
         # Imports torch, which a network has imported by then; at the top it would hold up /livez for seconds.
-        from app.image.fast import decode_fast, preprocess_fast  # noqa: PLC0415
+        from app.image.fast import decode_fast, preprocess_fast
 
         return _read(
             lambda: decode_fast(data, self._max_pixels, views.short_side),

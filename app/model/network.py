@@ -67,7 +67,7 @@ def build_backbone(architecture: str, classes: int) -> nn.Module:
 
 def _build_timm(name: str, classes: int) -> nn.Module:
     try:
-        import timm  # noqa: PLC0415 - an extra: imported only when a model asks for it
+        import timm  # an extra: imported only when a model asks for it
     except ImportError as error:
         raise ModelError("This model needs the package timm: install the extra 'embedded'.") from error
     if not timm.is_model(name):
@@ -181,14 +181,14 @@ def load_tensors(backbone: nn.Module, tensors: Mapping[str, Tensor], architectur
         if name in given and given[name] != shape
     ]
     if faults:
-        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""  # noqa: PLR2004
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise ModelError(f"The weights do not fit {architecture}: {'; '.join(faults[:3])}{more}.")
     backbone.load_state_dict(tensors, strict=True, assign=True)
 
 
 def place(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     tensor = tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
-    is_convolution = tensor.ndim == 4  # noqa: PLR2004
+    is_convolution = tensor.ndim == 4
     return tensor.contiguous(memory_format=torch.channels_last) if is_convolution else tensor
 
 

@@ -50,7 +50,7 @@ def _joined(library: Library, manifest: Manifest) -> Iterator[tuple[str, str, Te
 
 
 def _check_base(base: ModelStore, manifest: Manifest) -> Receipt:
-    assert manifest.base is not None  # noqa: S101 - the caller has looked
+    assert manifest.base is not None  # the caller has looked
     wanted = manifest.base.weights_sha256
     if not base.is_prepared():
         raise ModelError(

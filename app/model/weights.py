@@ -86,7 +86,7 @@ def fit(tensors: Mapping[str, Tensor], architecture: str, classes: int, by_posit
 
 def _check_classes(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], classes: int) -> None:
     """The last matrix has one row a class; a different count deserves its own words."""
-    last = next((name for name in reversed(list(expected)) if expected[name].ndim == 2), None)  # noqa: PLR2004
+    last = next((name for name in reversed(list(expected)) if expected[name].ndim == 2), None)
     given = tensors.get(last) if last else None
     if given is not None and given.ndim and len(given) != classes:
         raise WeightsInvalid(f"The weights answer for {len(given)} classes, the label file has {classes}.")

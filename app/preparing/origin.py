@@ -101,7 +101,7 @@ def torchvision_preprocessing() -> Preprocessing:
 
 
 def _timm_preprocessing(architecture: str) -> Preprocessing:
-    import timm  # noqa: PLC0415 - an extra: imported only when a model asks for it
+    import timm  # an extra: imported only when a model asks for it
 
     config = timm.get_pretrained_cfg(architecture.removeprefix("timm:"))
     if config is None:

@@ -31,7 +31,7 @@ Read = Callable[[], Sequence[Gpu]]
 def find_gpus() -> Read | None:
     """What reads the devices, or ``None`` without nvidia-ml-py, a driver or a device; the log says which."""
     try:
-        import pynvml  # noqa: PLC0415 - optional
+        import pynvml  # optional
     except ImportError:
         logger.debug("nvidia-ml-py is not installed: no GPU metrics.")
         return None

@@ -29,7 +29,7 @@ class Workers:
         """``work(*arguments)`` on the next free thread. Cancelling the future keeps a job from being begun."""
         if self._loop is None:
             self._start()
-        assert self._loop is not None  # noqa: S101 - _start has set it
+        assert self._loop is not None  # _start has set it
         future: asyncio.Future[Result] = self._loop.create_future()
         self._jobs.put((future, work, arguments))
         return future
@@ -54,7 +54,7 @@ class Workers:
             del job, future, work, arguments  # a thread that waits must not keep the last picture alive
 
     def _wake(self) -> None:
-        assert self._loop is not None  # noqa: S101 - threads start after it is set
+        assert self._loop is not None  # threads start after it is set
         # Whoever finds the flag set comes before the delivery, which takes its result along.
         if not self._will_wake and not self._loop.is_closed():
             self._will_wake = True

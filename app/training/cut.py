@@ -95,7 +95,7 @@ def cut_network(
 
 def _draw_head(network: nn.Module, classes: int, seed: int) -> dict[str, Tensor]:
     """The last matrix and its bias, anew."""
-    matrices = [name for name, tensor in network.state_dict().items() if tensor.ndim == 2]  # noqa: PLR2004
+    matrices = [name for name, tensor in network.state_dict().items() if tensor.ndim == 2]
     weight = matrices[-1]
     width = network.state_dict()[weight].shape[1]
     drawn = torch.randn(classes, width, generator=torch.Generator().manual_seed(seed)) * HEAD_STD

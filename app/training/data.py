@@ -72,7 +72,7 @@ def list_images(root: Path, excluded: Iterable[str] = ()) -> Listing:
             else:
                 refused.append(found)
     listing = Listing(root, tuple(sorted(files, key=lambda one: one.path)), tuple(refused))
-    if len(listing.classes) < 2:  # noqa: PLR2004
+    if len(listing.classes) < 2:
         counts = f"{len(files)} images of {len(listing.classes)} classes and {len(refused)} other files"
         first = f" (such as {refused[0].path}: {refused[0].reason})" if refused else ""
         raise ModelError(f"{root} has {counts}{first}; training needs at least two classes.")

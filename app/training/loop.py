@@ -82,7 +82,7 @@ class Trainer:
         """Train from where the progress stands to the end, then put the best epoch's weights back."""
         while self.progress.epoch < self.recipe.epochs and not self._is_stale():
             self._epoch()
-        assert self.progress.best is not None  # noqa: S101
+        assert self.progress.best is not None
         self.network.load_trained(self.progress.best["tensors"])
 
     def load_state(self, state: State) -> None:

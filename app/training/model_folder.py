@@ -96,7 +96,7 @@ def write_tensorboard(history: Sequence[Row], folder: Path) -> None:
     """The same numbers for TensorBoard, where it is installed."""
     if find_spec("tensorboard") is None:
         return
-    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - not a dependency
+    from torch.utils.tensorboard import SummaryWriter  # not a dependency
 
     with SummaryWriter(str(folder)) as writer:
         for row in history:

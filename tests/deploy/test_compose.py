@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-import app
 from app.server.leave import CLOSING_S
 from app.settings import Settings
 from tests.running import ROOT
@@ -108,8 +107,12 @@ def test_the_image_and_the_compose_file_check_health_alike() -> None:
         assert {key.replace("_", "-"): str(value) for key, value in check.items() if key != "test"} == options
 
 
-def test_the_image_carries_the_version() -> None:
-    assert f"ARG VERSION={app.__version__}\n" in DOCKERFILE
+def test_each_image_carries_the_torch_that_its_service_needs() -> None:
+    """Said by hand in both: while an image is built no device is seen."""
+    assert 'scripts/install "--${TORCH}"' in DOCKERFILE
+    assert "\nARG TORCH=cuda\n" in DOCKERFILE
+    for name, service in OURS.items():
+        assert service["build"]["args"].get("TORCH", "cuda") == ("cpu" if name.endswith("cpu") else "cuda"), name
 
 
 def context() -> set[str]:

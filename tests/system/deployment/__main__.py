@@ -10,7 +10,7 @@
     monitoring  Prometheus scrapes; every alert fires once by a real fault; every dashboard query returns data
 
 All four by default. Not run by any of them: Grafana itself, the GPU reservation, Docker's own networks, ports, restart
-policy, start order and health check timers, and a build with TORCH_INDEX_URL.
+policy, start order and health check timers, and a build with TORCH=cpu.
 """
 
 import argparse
