@@ -22,7 +22,7 @@ def main(text: str, arguments: list[str] | None = None) -> int:
     new, old = current(), json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     if old is not None and new != old and new["info"]["version"] == old["info"]["version"]:
         print(f"The document differs from {path}, which is of the same version. Raise the version in pyproject.toml")
-        print("(the second number for what callers can go on using, the first for what breaks them), then scripts/install.")
+        print("(its second number, or its first for what breaks callers), then run scripts/install and this again.")
         return UNCHANGED_VERSION
     path.write_text(json.dumps(new, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     print(f"{path} is the document of version {new['info']['version']}.")
