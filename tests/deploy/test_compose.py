@@ -59,7 +59,7 @@ def test_every_setting_that_is_set_exists_and_the_defaults_are_the_services(name
     assert "VGG_FALLBACK_MODEL" not in OURS[name]["environment"]  # strict
 
 
-def started_as_by(service: str, variables: dict[str, str]) -> dict[str, object]:
+def started_as_by(service: str, variables: dict[str, str]) -> dict[str, Any]:
     """The settings that a container of this service gets, with secrets at their places on this machine."""
     compose = read_compose(variables)
     secrets = {mount.target: mount.source for mount in mounts_of(compose, compose["services"][service])}
