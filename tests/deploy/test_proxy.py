@@ -128,7 +128,7 @@ def test_a_photograph_passes_and_what_announces_too_much_does_not(proxy: Proxy) 
 
     assert announced("/predict", 30) == 400
     assert announced("/predict", 40) == 413
-    for batch_path in ("/predict/batch", "/predict%2fbatch", "/predict/%62atch", "/%70redict/batch?x"):
+    for batch_path in ("/predict/batch", "/predict%2fbatch", "/predict/%62atch", "/%70redict/batch"):
         assert announced(batch_path, 40) == 400, batch_path  # may be several files
         assert announced(batch_path, 560) == 413, batch_path
 

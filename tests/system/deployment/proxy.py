@@ -103,8 +103,8 @@ def _terms(client: httpx.Client, photograph: bytes) -> None:
             found = response.status_code if path != "/predict/batch" else 413 if "too_large" in response.text else 0
         require(found == status, f"{path} with {size} bytes: {found} instead of {status}")
     _paths()
-    say(f"{answer.http_version} over TLS: a photograph passes; over-long uploads are 413, {len(PRIVATE)} ways to ask for "
-        "/metrics and management are refused")  # fmt: skip
+    say(f"{answer.http_version} over TLS: a photograph passes; over-long uploads are 413, "
+        f"{len(PRIVATE)} ways to ask for metrics or management are refused")  # fmt: skip
 
 
 def _paths() -> None:
