@@ -18,7 +18,7 @@ def main(text: str, arguments: list[str] | None = None) -> int:
         failures = soak(uploads, 60 * given.soak, given.seed)
     else:
         failures = storm(uploads, 1 if given.short else 20, given.seed)
-        failures += siege(uploads, 1 if given.short else 15)
+        failures += siege(uploads, 0.6 if given.short else 12, short=given.short)
         failures += stop_under_load(uploads, 2 if given.short else 20)
         failures += hang_kill_and_restart(uploads)
     for failure in failures:
