@@ -15,7 +15,8 @@ from app.http.deadline import HEADER, deadline, seconds_allowed, while_connected
 from app.http.service import service_of
 from app.http.upload import UploadLimits, read_uploads
 from app.model.registry import ServedModel
-from app.serving.pipeline import choose_top_k
+
+DEFAULT_TOP_K = 5
 
 
 def read_key(headers: Mapping[str, str]) -> str | None:
@@ -43,6 +44,16 @@ class PredictQuery(BaseModel):
     top_k: int | None = Field(
         None, ge=1, description="How many classes to return; default: 5, or all of them if the model has fewer."
     )
+
+
+def choose_top_k(requested: int | None, model: ServedModel) -> int:
+    """How many classes to answer with. Raises ``InvalidParameter`` for more than there are."""
+    classes = len(model.labels)
+    if requested is None:
+        return min(DEFAULT_TOP_K, classes)
+    if not 1 <= requested <= classes:
+        raise InvalidParameter(f"top_k must be between 1 and {classes}, the classes of {model.name}.")
+    return requested
 
 
 class Accepted(NamedTuple):
