@@ -25,7 +25,8 @@ def enter(module: str, text: str) -> NoReturn:
         importlib.import_module("app.logs").set_up_logging("text", "warning")
         command = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        sys.exit(
-            f"{sys.argv[0]}: the package {error.name} is not installed; --help and the docs name the extra it is in"
-        )
+        if {"-h", "--help"} & set(sys.argv):
+            print(text)  # it names the extra that the package is in
+            sys.exit(0)
+        sys.exit(f"{sys.argv[0]}: the package {error.name} is not installed; --help names the extra it is in")
     sys.exit(command.main(text))

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
@@ -32,7 +33,14 @@ def read_query(query_string: bytes) -> "PredictQuery":
     try:
         return PredictQuery.model_validate(dict(QueryParams(query_string)))
     except ValidationError as error:
-        raise InvalidParameter("; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())) from error
+        raise InvalidParameter(" ".join(dict.fromkeys(map(_in_words, error.errors())))) from error
+
+
+def _in_words(fault: ErrorDetails) -> str:
+    name = fault["loc"][-1]
+    if fault["type"] == "extra_forbidden":
+        return f"There is no parameter {str(name)[:40]!r}; there are model and top_k."
+    return f"{name} must be a whole number, at least 1."  # the model may be any string
 
 
 class PredictQuery(BaseModel):
