@@ -40,10 +40,8 @@ def load_model(name: str, settings: Settings) -> ServedModel:
     max_batch_size = measured if settings.max_batch_size == "auto" else settings.max_batch_size
     for size in sorted({1, max_batch_size}):
         seconds_per_batch(network, manifest.preprocessing.crop, size)  # warms up
-    logger.info(
-        "Loaded %s on %s in %s, batches of up to %d, in %.1f s.",
-        name, device, precision, max_batch_size, time.perf_counter() - began,
-    )  # fmt: skip
+    loaded = f"{name} on {device} in {precision}, batches of up to {max_batch_size}"
+    logger.info("Loaded %s, in %.1f s.", loaded, time.perf_counter() - began)
     return ServedModel(
         manifest=manifest,
         labels=labels,
