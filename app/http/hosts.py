@@ -1,7 +1,8 @@
 """Which host names callers may use: a page of somebody else's must not reach a laptop's service by a name of its own.
 
 DNS rebinding: the page's name first leads to its own server and then to 127.0.0.1, and the browser calls that the same
-origin. The ``Host`` header still says whom the page believes to be talking to.
+origin. The ``Host`` header still says whom the page believes to be talking to. An address in the place of a name cannot
+be led anywhere else, so it always passes: health checks and Prometheus call by address.
 """
 
 import ipaddress
@@ -40,6 +41,14 @@ def allowed_hosts(configured: tuple[str, ...], listening_on: str) -> tuple[str, 
     return tuple(name.lower() for name in configured)
 
 
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -48,7 +57,12 @@ def is_loopback(host: str) -> bool:
 
 
 def is_allowed(header: str, allowed: tuple[str, ...]) -> bool:
-    """Whether a ``Host`` header (RFC 9110, 7.2) names one of these; ``*.example.com`` stands for all names below."""
+    """Whether a ``Host`` header (RFC 9110, 7.2) is an address or one of these names.
+
+    ``*.example.com`` stands for all names below.
+    """
     name = header.lower()
     name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0].removesuffix(".")
-    return name in allowed or any(one.startswith("*.") and name.endswith(one[1:]) for one in allowed)
+    if _is_address(name) or name in allowed:
+        return True
+    return any(one.startswith("*.") and name.endswith(one[1:]) for one in allowed)

@@ -2,6 +2,7 @@
 
 import logging
 import resource
+from itertools import chain
 from typing import Protocol
 
 from prometheus_client import Counter, Gauge
@@ -22,12 +23,14 @@ class Connections:
     """Open connections, those without a request in progress in the order in which they fell idle.
 
     A newcomer beyond ``limit`` takes the place of the connection that has been idle for longest, half-sent heads
-    included; when none is idle, the newcomer is refused.
+    included: of one that has never asked for anything if there is one, so that a flood of them closes its own. When
+    none is idle, the newcomer is refused.
     """
 
     def __init__(self, limit: int, open_connections: Gauge, closed: Counter) -> None:
         self.limit = limit
         self._all: set[Closable] = set()
+        self._new: dict[Closable, None] = {}
         self._idle: dict[Closable, None] = {}
         self._closed = closed
         self._told = False
@@ -39,11 +42,12 @@ class Connections:
             self._closed.labels("refused").inc()
             return False
         self._all.add(connection)
-        self.idle(connection)
+        self._new[connection] = None
         return True
 
     def busy(self, connection: Closable) -> None:
         """A request is in progress on it."""
+        self._new.pop(connection, None)
         self._idle.pop(connection, None)
 
     def idle(self, connection: Closable) -> None:
@@ -54,6 +58,7 @@ class Connections:
     def lost(self, connection: Closable) -> None:
         """It is closed."""
         self._all.discard(connection)
+        self._new.pop(connection, None)
         self._idle.pop(connection, None)
         if len(self._all) < self.limit * 9 // 10:
             self._told = False
@@ -62,7 +67,7 @@ class Connections:
         if not self._told:  # once for each time that it gets so far, not once for each connection
             self._told = True
             logger.warning("There are %d connections, as many as may be (VGG_MAX_CONNECTIONS).", self.limit)
-        longest_idle = next(iter(self._idle), None)
+        longest_idle = next(chain(self._new, self._idle), None)
         if longest_idle is None:
             return False
         self.lost(longest_idle)

@@ -6,6 +6,7 @@ possible, and not as work.
 """
 
 import asyncio
+import socket
 import uuid
 from http import HTTPStatus
 from typing import Any
@@ -25,18 +26,21 @@ from app.server.cutter import Cutter, Malformed, Part
 MAX_PIECES_BYTES = 256 * 1024
 OBJECT_BYTES = 33  # what a piece takes beside its content: many clients send chunks of a few bytes
 HEAD_S = 10.0
+SEND_S = 30.0  # how long a client may take none of an answer
+MAX_HEADERS = 256  # a header of four bytes costs a hundred times as much once it is parsed
 NOT_HTTP = "The request is not valid HTTP/1.1."
 
 
 class CarefulProtocol(HttpToolsProtocol):
-    """Differs from its parent in six ways.
+    """Differs from its parent in seven ways.
 
     One request is in progress on a connection, and what follows it is neither parsed nor read. A head has ten seconds
     to arrive and may have 64 KiB, and so may everything else that is no body: trailers, which are dropped, so that
-    nothing can be smuggled past a proxy, and what stands around chunks. An offer to upgrade (h2c, which Java's client
-    makes with every first request) is declined and the request answered as it stands, body and all. There are only so
-    many connections. What is not HTTP gets the contract's form of error. And a body wakes the application once it is
-    whole, or takes 256 KiB, instead of with each of its pieces.
+    nothing can be smuggled past a proxy, and what stands around chunks. Who does not read an answer loses the
+    connection. An offer to upgrade (h2c, which Java's client makes with every first request) is declined and the
+    request answered as it stands, body and all. There are only so many connections. What is not HTTP gets the
+    contract's form of error. And a body wakes the application once it is whole, or takes 256 KiB, instead of with each
+    of its pieces.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class CarefulProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        _give_up_on_who_does_not_read(transport)
         if self._open_connections.admit(self):
             self._expect_head()
         else:
@@ -92,7 +97,7 @@ class CarefulProtocol(HttpToolsProtocol):
                 self._take(view[start:end])
                 start = end
         except (httptools.HttpParserError, Malformed, ValueError, UnicodeDecodeError) as error:
-            self._end_with(MalformedRequest(str(error) if isinstance(error, Malformed) else NOT_HTTP))
+            self._end_with(MalformedRequest(_reason(error)))
         self._unread = data[start:]
         if self._unread:
             self.flow.pause_reading()
@@ -141,6 +146,8 @@ class CarefulProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._cutter.part is Part.HEAD:
             super().on_header(name, value)
+            if len(self.headers) > MAX_HEADERS:
+                raise Malformed(f"The request has more than {MAX_HEADERS} headers.")
 
     def on_headers_complete(self) -> None:
         self._head_has_come()
@@ -214,3 +221,16 @@ class CarefulProtocol(HttpToolsProtocol):
         self._head_timer = None
         if not self.transport.is_closing():
             self._end_with(UploadTimeout(f"The request's head did not arrive within {HEAD_S:g} s."))
+
+
+def _reason(error: Exception) -> str:
+    """For the client: ours, also where it was raised while the parser ran, but never the parser's."""
+    ours = error if isinstance(error, Malformed) else error.__context__
+    return str(ours) if isinstance(ours, Malformed) else NOT_HTTP
+
+
+def _give_up_on_who_does_not_read(transport: asyncio.BaseTransport) -> None:
+    """The system ends the connection when a client has taken nothing for so long, whatever state it is in here."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        connection: socket.socket = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * SEND_S))

@@ -26,6 +26,9 @@ ANSWERING_S = 0.2  # for the errors that go out when the service has failed
 WATCH_S = 0.1
 # Longer than proxies and client libraries keep an idle connection (60 s), so that none is closed as it is being used.
 KEEP_ALIVE_S = 75
+# New connections that are begun before anybody else has a turn; asyncio takes as many at once as it is told may wait.
+ACCEPTED_AT_ONCE = 16
+MAY_WAIT = 2048
 
 
 class Server(uvicorn.Server):
@@ -45,6 +48,7 @@ class Server(uvicorn.Server):
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
+            backlog=ACCEPTED_AT_ONCE,
             timeout_graceful_shutdown=int(CLOSING_S),
         )
         super().__init__(config)
@@ -66,6 +70,7 @@ class Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Until one of these ends; uvicorn's own loop keeps the ``Date`` header and never does."""
+        self._listener.listen(MAY_WAIT)
         ends = [super().main_loop(), self._departure.leave(), self._abort(), self._fail()]
         tasks = [asyncio.create_task(end) for end in ends]
         done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,16 +1,22 @@
 """The compose file and the image's files, held to the settings; nothing here starts a container."""
 
+import os
 import re
 import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from app.errors import StartError
+from app.server.healthcheck import is_ready
 from app.server.leave import CLOSING_S
 from app.settings import Settings
-from tests.running import ROOT
+from tests.dummy import DummyNetwork, dummy_model
+from tests.pictures import png
+from tests.running import ROOT, running
 from tests.system.deployment.compose import interpolate, mounts_of, read_compose, size_bytes
 
 COMPOSE = read_compose({})
@@ -19,11 +25,13 @@ OURS = {name: service for name, service in SERVICES.items() if service["image"].
 REPLICAS = [name for name, service in OURS.items() if "healthcheck" in service]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 DEFAULTS = Settings.model_validate({})
+RED = png((200, 10, 10))
 
 
 def test_variables_are_filled_in_as_compose_does() -> None:
     assert interpolate("a ${X:-b}/${Y:-} ${Z}", {"Z": "c"}) == "a b/ c"
     assert interpolate("${X:-b}", {"X": ""}) == "b"
+    assert interpolate("${X:+b}/${Y:+b}/${Z:+b}", {"X": "", "Y": "c"}) == "/b/"
     assert size_bytes("64m") == 64 * 2**20
 
 
@@ -49,6 +57,82 @@ def test_every_setting_that_is_set_exists_and_the_defaults_are_the_services(name
         if field in ("max_upload_mb", "max_files", "model"):
             assert str(value) == str(getattr(DEFAULTS, field)).removesuffix(".0"), variable
     assert "VGG_FALLBACK_MODEL" not in OURS[name]["environment"]  # strict
+
+
+def started_as_by(service: str, variables: dict[str, str]) -> dict[str, Any]:
+    """The settings that a container of this service gets, with secrets at their places on this machine."""
+    compose = read_compose(variables)
+    secrets = {mount.target: mount.source for mount in mounts_of(compose, compose["services"][service])}
+    environment = compose["services"][service]["environment"]
+    return {key.removeprefix("VGG_").lower(): secrets.get(value, value) for key, value in environment.items()}
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+def test_a_plain_up_starts_without_keys_because_it_sets_none(name: str, network: DummyNetwork) -> None:
+    changes = started_as_by(name, {})
+    assert changes["api_keys_file"] == ""
+    with running(dummy_model(network), **changes) as service:
+        assert service.predict(RED).status_code == 200
+        assert service.client.post("/models/vgg16/load").status_code == 403  # nobody manages
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+def test_with_a_file_of_keys_the_api_is_closed(name: str, network: DummyNetwork, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("client\n")
+    changes = started_as_by(name, {"API_KEYS_FILE": str(tmp_path / "keys"), "VGG_ADMIN_KEYS": "operator"})
+    model = dummy_model(network)
+    with running(model, **changes) as service:
+        assert service.predict(RED).status_code == 401
+        service.client.headers["X-API-Key"] = "client"
+        assert service.predict(RED).status_code == 200
+        assert service.client.post(f"/models/{model.name}/load").status_code == 403
+        assert service.client.post(f"/models/{model.name}/load", headers={"X-API-Key": "operator"}).status_code == 200
+
+
+def test_an_empty_file_of_keys_is_refused_and_not_an_open_api(network: DummyNetwork) -> None:
+    changes = started_as_by("cpu", {"API_KEYS_FILE": "/dev/null"})
+    with pytest.raises(StartError, match="no key"), running(dummy_model(network), **changes):
+        pass
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+def test_whoever_asks_by_address_gets_through_whatever_hosts_are_allowed(name: str, network: DummyNetwork) -> None:
+    """The health check and Prometheus do."""
+    changes = started_as_by(name, {"VGG_ALLOWED_HOSTS": "photos.example"})
+    with running(dummy_model(network), **changes) as service:
+        address = httpx.URL(service.url)
+        assert is_ready(address.host, address.port or 80)
+        assert service.client.get("/metrics").status_code == 200
+        assert service.client.get("/models", headers={"host": "photos.example"}).status_code == 200
+        assert service.client.get("/models", headers={"host": "evil.example"}).status_code == 421
+
+
+def test_nobody_looks_at_grafana_without_its_password() -> None:
+    grafana = SERVICES["grafana"]
+    assert grafana["environment"]["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
+    assert grafana["environment"]["GF_USERS_ALLOW_SIGN_UP"] == "false"
+    assert "/run/secrets/grafana_password" in grafana["environment"]["GF_SECURITY_ADMIN_PASSWORD__FILE"]
+    assert "GF_SECURITY_ADMIN_PASSWORD" not in grafana["environment"]
+    (secret,) = (mount for mount in mounts_of(COMPOSE, grafana) if mount.target == "/run/secrets/grafana_password")
+    assert Path(secret.source).is_relative_to(ROOT)
+    assert secret.read_only
+    given = mounts_of(read_compose({"GRAFANA_PASSWORD_FILE": "/elsewhere"}), grafana)
+    assert "/elsewhere" in {mount.source for mount in given}
+
+
+def test_no_secret_of_the_compose_file_gets_into_git_or_the_image() -> None:
+    files = [Path(secret["file"]) for secret in COMPOSE["secrets"].values()]
+    ours = [str(file) for file in files if not file.is_absolute()]
+    assert len(ours) == 2
+    ignored = subprocess.run(["git", "check-ignore", *ours], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ignored.stdout.split() == ours
+    patterns = [line for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line]
+    assert all(_ignored(os.path.normpath(file), patterns) for file in ours)
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if name not in OURS])
+def test_the_images_of_others_are_of_one_patch_version(name: str) -> None:
+    assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+(@sha256:[0-9a-f]{64})?", SERVICES[name]["image"])
 
 
 @pytest.mark.parametrize("name", REPLICAS)
@@ -82,7 +166,7 @@ def test_weights_are_prepared_before_the_service_starts_which_cannot_change_them
 
 def test_what_is_mounted_from_the_checkout_is_there() -> None:
     mounts = [mount for service in SERVICES.values() for mount in mounts_of(COMPOSE, service)]
-    ours = [mount for mount in mounts if mount.source.startswith(str(ROOT)) and mount.target != "/run/secrets/tls.pem"]
+    ours = [mount for mount in mounts if Path(mount.source).is_relative_to(ROOT) and "secrets" not in mount.target]
     assert {"/etc/prometheus/alerts.yml"} <= {mount.target for mount in ours}
     assert [mount.source for mount in ours if not Path(mount.source).exists()] == []
 

@@ -32,6 +32,8 @@ def exposed() -> set[str]:
     metrics.registry.register(GpuCollector(lambda: [Gpu(0, "A", 1, 2, 0.5)]))
     metrics.cancelled.labels("disconnect")
     metrics.released.labels("idle")
+    metrics.connections_closed.labels("idle")
+    metrics.model_loads.labels("ok")
     text = generate_latest(metrics.registry).decode()
     return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
 

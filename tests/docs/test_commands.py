@@ -14,7 +14,7 @@ from tests.docs.documents import DOCUMENTS, Document
 from tests.running import ROOT
 
 # Written by a reader, not by us.
-OF_THE_READER = {"deploy/tls.pem"}
+OF_THE_READER = {"deploy/tls.pem", "deploy/grafana-password"}
 FOLDERS = "app|deploy|docs|models|scripts|tests"
 
 

@@ -22,7 +22,9 @@ def test_this_machines_own_names_are_answered_to(service: RunningService, name: 
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("name", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8000", "", "[::2]"])
+@pytest.mark.parametrize(
+    "name", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8000", "", "0x7f.1"]
+)
 def test_a_page_that_was_rebound_to_this_machine_gets_nothing(service: RunningService, name: str) -> None:
     for path in ("/predict", "/models/vgg16/load"):
         response = service.client.post(path, files={"file": RED}, headers={"host": name})
@@ -36,7 +38,9 @@ def test_a_service_for_everybody_answers_to_any_name_unless_told(network: DummyN
     with running(dummy_model(network), host="0.0.0.0") as service:  # noqa: S104
         url = service.url.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
         assert httpx.get(f"{url}/models", headers=name).status_code == 200
-    with running(dummy_model(network), allowed_hosts="*.example, 127.0.0.1") as service:
+    with running(
+        dummy_model(network), allowed_hosts="*.example"
+    ) as service:  # which is asked by address until it is ready
         assert service.client.get("/models", headers=name).status_code == 200
         check_problem(service.client.get("/models", headers={"host": "localhost"}), 421, "misdirected_request")
 
@@ -50,6 +54,8 @@ def test_the_rules() -> None:
     assert not is_loopback("example.com")
     assert is_allowed("a.b.example:1", ("*.example",))
     assert not is_allowed("example", ("*.example",))
+    for address in ("192.0.2.1", "192.0.2.1:8000", "[2001:db8::1]:8000"):  # health checks and Prometheus call so
+        assert is_allowed(address, ("photos.example",))
 
 
 def test_no_redirect_leads_to_a_host_that_the_caller_named(network: DummyNetwork) -> None:

@@ -42,6 +42,20 @@ def test_the_longest_idle_one_makes_room() -> None:
     assert case.counted('connections_closed_total{reason="idle"}') == 2
 
 
+def test_who_has_asked_before_is_not_closed_for_those_who_never_did() -> None:
+    case = Case(3)
+    (asked,) = case.admit(1)
+    case.connections.busy(asked)
+    case.connections.idle(asked)
+    silent = case.admit(50)
+    assert not asked.closed
+    assert [one.closed for one in silent] == [True] * 48 + [False] * 2
+    for one in silent[-2:]:
+        case.connections.busy(one)
+    case.admit(1)
+    assert asked.closed  # nobody else is idle
+
+
 def test_a_newcomer_is_refused_when_all_are_busy() -> None:
     case = Case(2)
     for connection in case.admit(2):

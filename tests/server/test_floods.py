@@ -197,6 +197,29 @@ def test_where_all_are_busy_a_newcomer_is_told_to_come_back(network: DummyNetwor
         service.client = httpx.Client(base_url=service.url)
 
 
+def test_thousands_of_headers_are_too_many(service: RunningService) -> None:
+    for end in (b"", b"\r\n"):
+        with closing(connect(service)) as connection:
+            connection.sendall(POST + b"".join(b"%x:\r\n" % number for number in range(1000)) + end)
+            received = read_all(connection)
+        assert received.startswith(b"HTTP/1.1 400 ")
+        assert b"more than 256 headers" in received
+    assert service.service.admission.in_flight == 0
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux ends such connections, other systems do not")
+def test_who_does_not_read_the_answer_loses_the_connection(
+    monkeypatch: pytest.MonkeyPatch, network: DummyNetwork
+) -> None:
+    monkeypatch.setattr(protocol, "SEND_S", 0.5)
+    large = b"GET /docs-assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with running(dummy_model(network)) as service, closing(connect(service)) as connection:
+        connection.sendall(large * 50)
+        wait_until(lambda: any(one.flow.write_paused for one in protocols(service)))
+        wait_until(lambda: not any(one.flow.write_paused for one in protocols(service)), 10)
+        assert service.client.get("/livez").status_code == 200
+
+
 # uvicorn's protocol and server are no public interface: where one of these names is gone, ours is never called.
 OVERRIDDEN = {
     HttpToolsProtocol: {

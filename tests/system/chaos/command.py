@@ -3,6 +3,7 @@
 import argparse
 
 from tests.system.chaos.ends import hang_kill_and_restart, stop_under_load
+from tests.system.chaos.siege import siege
 from tests.system.chaos.soak import soak
 from tests.system.chaos.storm import storm
 from tests.system.load.simulated import SimulatedNetwork
@@ -17,6 +18,7 @@ def main(text: str, arguments: list[str] | None = None) -> int:
         failures = soak(uploads, 60 * given.soak, given.seed)
     else:
         failures = storm(uploads, 1 if given.short else 20, given.seed)
+        failures += siege(uploads, 0.6 if given.short else 12, short=given.short)
         failures += stop_under_load(uploads, 2 if given.short else 20)
         failures += hang_kill_and_restart(uploads)
     for failure in failures:

@@ -12,13 +12,20 @@ import yaml
 from app.settings import CHECKOUT
 
 COMPOSE_FILE = CHECKOUT / "docker-compose.yml"
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+_VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<when>[-+])(?P<text>[^}]*))?\}")
 _UNITS = {"k": 2**10, "m": 2**20, "g": 2**30}
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """``${NAME:-default}`` -> the variable's value, or the default where it is unset or empty."""
-    return _VARIABLE.sub(lambda match: variables.get(match[1]) or match[2] or "", text)
+    """``${NAME:-default}``: the default where the variable is unset or empty; ``${NAME:+text}``: the text where not."""
+
+    def fill_in(match: re.Match[str]) -> str:
+        value, other = variables.get(match["name"], ""), match["text"] or ""
+        if match["when"] == "+":
+            return other if value else ""
+        return value or other
+
+    return _VARIABLE.sub(fill_in, text)
 
 
 def read_compose(variables: Mapping[str, str]) -> dict[str, Any]:

@@ -15,11 +15,13 @@ import httpx
 from tests.system.deployment.compose import mounts_of, read_compose
 from tests.system.deployment.container import Container, Image, Order, start
 from tests.system.deployment.host import Names, name_server, running
+from tests.system.deployment.paths import PRIVATE, PUBLIC, ask, is_refused
 from tests.system.deployment.programs import output_of, require, say
 from tests.system.deployment.service import MODEL, wait_ready
 
 FIRST, SECOND, REPLACED = "127.0.0.21", "127.0.0.22", "127.0.0.23"
-URL = "https://localhost:8443"
+ADDRESS = ("127.0.0.1", 8443)
+URL = f"https://localhost:{ADDRESS[1]}"
 MIB = 2**20
 TRAFFIC_S = 60
 GAP_S = 5  # between the old container's name and the new one's
@@ -100,8 +102,17 @@ def _terms(client: httpx.Client, photograph: bytes) -> None:
             response = client.post(path, content=body, headers=content, timeout=60)
             found = response.status_code if path != "/predict/batch" else 413 if "too_large" in response.text else 0
         require(found == status, f"{path} with {size} bytes: {found} instead of {status}")
-    require(client.get("/metrics").status_code == httpx.codes.NOT_FOUND, "/metrics can be read through the proxy")
-    say(f"{answer.http_version} over TLS: a photograph passes; over-long uploads are 413, /metrics is 404")
+    _paths()
+    say(f"{answer.http_version} over TLS: a photograph passes; over-long uploads are 413, "
+        f"{len(PRIVATE)} ways to ask for metrics or management are refused")  # fmt: skip
+
+
+def _paths() -> None:
+    unchecked = ssl._create_unverified_context()  # noqa: S323 - the certificate was checked above
+    for target in PUBLIC:
+        require(ask(ADDRESS, unchecked, target).status < httpx.codes.BAD_REQUEST, f"{target} does not pass the proxy")
+    for target in PRIVATE:
+        require(is_refused(ask(ADDRESS, unchecked, target)), f"{target} passes the proxy")
 
 
 def _announce(path: str, headers: dict[str, str]) -> int:

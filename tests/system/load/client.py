@@ -47,11 +47,12 @@ async def closed_loop(
     seconds: float,
     *,
     raw: bool = False,
+    headers: str = "",
     stop: asyncio.Event | None = None,
 ) -> Outcome:
     """Each connection sends the next upload as soon as it has its answer, for some seconds or until told to stop."""
     outcome = Outcome()
-    requests = itertools.cycle([(upload, upload.request("/predict", raw=raw)) for upload in uploads])
+    requests = itertools.cycle([(upload, upload.request("/predict", raw=raw, headers=headers)) for upload in uploads])
     began = time.perf_counter()
 
     async def drive() -> None:
