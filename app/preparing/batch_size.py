@@ -16,8 +16,8 @@ from app.model.network import (
     resolve_precision,
     seconds_per_batch,
 )
-from app.model.sharing import joined_tensors
-from app.model.store import Receipt
+from app.model.receipt import Receipt
+from app.model.sharing import read_weights
 from app.settings import Settings
 
 BATCH_SIZES = {"cpu": (1, 2, 4, 8, 16), "cuda": (1, 2, 4, 8, 16, 32, 64, 128)}
@@ -39,7 +39,7 @@ def measure_batch_size(manifest: Manifest, settings: Settings, say: Callable[[st
     classes = len(library.labels(manifest))
     device = resolve_device(settings.device)
     precision = resolve_precision(settings.precision, device)
-    network = build_network(manifest, joined_tensors(library, manifest), classes, device, precision)
+    network = build_network(manifest, read_weights(library, manifest).joined(), classes, device, precision)
     with tqdm(desc="Measuring batch sizes", unit="forward") as bar:
         best, speeds = best_batch_size(network, manifest.preprocessing.crop, BATCH_SIZES[device.type], bar.update)
     kind = device_kind(device, precision)
