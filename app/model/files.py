@@ -51,7 +51,10 @@ def write_atomically(path: Path, content: BaseModel | dict[str, object]) -> None
 def copy_atomically(source: Path, path: Path) -> None:
     """A copy that is whole or not there; whoever has the old file open or mapped keeps it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with source.open("rb") as original, tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as copy:
+    with (
+        source.open("rb") as original,
+        tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as copy,
+    ):
         shutil.copyfileobj(original, copy)
         copy.flush()
         os.fsync(copy.fileno())

@@ -1,4 +1,4 @@
-"""What vouches for prepared weights: what they were made from, and the manifest they were made for. No torch in here."""
+"""What vouches for prepared weights: what they were made from, and for which manifest. No torch in here."""
 
 import hashlib
 import json

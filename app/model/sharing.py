@@ -60,8 +60,7 @@ def read_weights(library: Library, manifest: Manifest, store: ModelStore | None 
 def shared_tensors(files: WeightsFiles, device: torch.device, precision: str) -> dict[str, Tensor]:
     """Every tensor of a model, placed; those that another loaded model has already are the same memory."""
     return {
-        name: _share((digest, name, str(device), precision), tensor, device)
-        for digest, name, tensor in files.tensors()
+        name: _share((digest, name, str(device), precision), tensor, device) for digest, name, tensor in files.tensors()
     }
 
 

@@ -37,7 +37,8 @@ def main(text: str, arguments: list[str] | None = None) -> int:
         print(store.explain_unavailable(str(error)), file=sys.stderr)
         return UNAVAILABLE
     except ModelError as error:
-        print(f"Cannot prepare {name}: {error}", file=sys.stderr)
+        doing = "roll back" if given.rollback else "install" if given.install else "prepare"
+        print(f"Cannot {doing} {name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted; the next run continues from here.", file=sys.stderr)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from tqdm import tqdm
@@ -31,7 +31,12 @@ from app.preparing.origin import (
 
 logger = logging.getLogger(__name__)
 
-SourceCheck = Literal["sha256", "sha256_prefix", "none"]
+
+class Verified(NamedTuple):
+    """The digest of a file, and what it was compared with."""
+
+    check: Literal["sha256", "sha256_prefix", "none"]
+    sha256: str
 
 
 def prepare(
@@ -58,10 +63,10 @@ def prepare(
     build_backbone(manifest.architecture, len(labels))  # an unknown architecture is said before a long download
     with _locked(store):
         source, is_ours = _obtain(manifest.weights, store, from_file, url, say)
-        check, digest = _verify(source, manifest.weights, is_ours, say)
+        verified = _verify(source, manifest.weights, is_ours, say)
         say(f"Converting to {store.weights} …")
         _convert(source, manifest, len(labels), store)
-        receipt = _receipt(source, manifest, labels, check, digest, store)
+        receipt = _receipt(source, manifest, labels, verified, store)
         if labels_file:
             copy_atomically(labels_file, store.folder / manifest.labels)
         if is_new:
@@ -118,14 +123,14 @@ def _obtain(
     return part, True
 
 
-def _verify(source: Path, origin: WeightsOrigin, is_ours: bool, say: Callable[[str], None]) -> tuple[SourceCheck, str]:
-    """How the file was checked, and its digest. A wrong one that we fetched is deleted: it cannot be resumed."""
+def _verify(source: Path, origin: WeightsOrigin, is_ours: bool, say: Callable[[str], None]) -> Verified:
+    """A file's digest, which is the published one. A wrong file that we fetched is deleted: it cannot be resumed."""
     with tqdm(total=source.stat().st_size, desc="Checking SHA-256", unit="B", unit_scale=True, mininterval=0.5) as bar:
         digest = sha256_of(source, bar.update)
     expected = origin.sha256 or published_prefix(origin.source)
     if expected is None:
         say(f"No digest is published for {origin.source}; its SHA-256 is {digest}.")
-        return "none", digest
+        return Verified("none", digest)
     if not digest.startswith(expected):
         if is_ours:
             source.unlink()
@@ -135,8 +140,8 @@ def _verify(source: Path, origin: WeightsOrigin, is_ours: bool, say: Callable[[s
         )
     if origin.sha256 is None:
         say(f"Only the first {len(expected)} digits of the SHA-256 are published; they match ({digest}).")
-        return "sha256_prefix", digest
-    return "sha256", digest
+        return Verified("sha256_prefix", digest)
+    return Verified("sha256", digest)
 
 
 def _convert(source: Path, manifest: Manifest, classes: int, store: ModelStore) -> None:
@@ -148,13 +153,13 @@ def _convert(source: Path, manifest: Manifest, classes: int, store: ModelStore) 
 
 
 def _receipt(
-    source: Path, manifest: Manifest, labels: Sequence[Label], check: SourceCheck, digest: str, store: ModelStore
+    source: Path, manifest: Manifest, labels: Sequence[Label], verified: Verified, store: ModelStore
 ) -> Receipt:
     return Receipt(
         source=manifest.weights.source,
-        source_sha256=digest,
+        source_sha256=verified.sha256,
         source_size_bytes=source.stat().st_size,
-        source_check=check,
+        source_check=verified.check,
         weights_sha256=sha256_of(store.weights),
         weights_size_bytes=store.weights.stat().st_size,
         prepared_at=datetime.now(UTC),

@@ -106,6 +106,7 @@ class Loader:
         try:
             await self._take_in(name)
         except Exception as error:
-            cause = error.__cause__ if isinstance(error, ServiceError) else error
-            logger.warning("Not serving %s, which nobody asked for by name.", name, exc_info=not _is_known(cause))
-            self._registry.unavailable[name] = cause.reason if isinstance(cause, ModelError) else ModelError.reason
+            cause = error.__cause__ or error
+            known = cause if isinstance(cause, ModelError) else None  # and its message logged
+            logger.warning("Not serving %s, which nobody asked for by name.", name, exc_info=known is None)
+            self._registry.unavailable[name] = known.reason if known else ModelError.reason
