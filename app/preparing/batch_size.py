@@ -22,6 +22,7 @@ from app.settings import Settings
 
 BATCH_SIZES = {"cpu": (1, 2, 4, 8, 16), "cuda": (1, 2, 4, 8, 16, 32, 64, 128)}
 TURNS = 4
+PATIENCE_S = 60.0
 
 
 def is_measured(manifest: Manifest, settings: Settings) -> bool:
@@ -35,7 +36,6 @@ def measure_batch_size(manifest: Manifest, settings: Settings, say: Callable[[st
     """Find the best batch size on this device and add it to the receipt."""
     library = Library.from_settings(settings)
     store = library.store(manifest.name)
-    receipt = store.read_receipt()
     classes = len(library.labels(manifest))
     device = resolve_device(settings.device)
     precision = resolve_precision(settings.precision, device)
@@ -44,8 +44,10 @@ def measure_batch_size(manifest: Manifest, settings: Settings, say: Callable[[st
         best, speeds = best_batch_size(network, manifest.preprocessing.crop, BATCH_SIZES[device.type], bar.update)
     kind = device_kind(device, precision)
     say(f"Images per second by batch size on {kind}: {_table(speeds)}; taking {best}.")
-    receipt = receipt.model_copy(update={"best_batch_size": receipt.best_batch_size | {kind: best}})
-    write_atomically(store.receipt, receipt)
+    with store.locked(PATIENCE_S):  # and read again: another model may have taken the place while this one was measured
+        receipt = store.read_receipt()
+        receipt = receipt.model_copy(update={"best_batch_size": receipt.best_batch_size | {kind: best}})
+        write_atomically(store.receipt, receipt)
     return receipt
 
 
