@@ -113,11 +113,33 @@ class BatchTooLarge(Exception):
 
 
 class ModelError(Exception):
-    """A model cannot be prepared or loaded; the message is for the operator."""
+    """A model cannot be prepared or loaded; the message is for the operator, ``reason`` is what a caller may read."""
+
+    reason = "It cannot be loaded; the service's log says why."
 
 
 class UnknownModel(ModelError):
     """There is no manifest of that name."""
+
+    reason = "It has no manifest."
+
+
+class ManifestInvalid(ModelError):
+    """There is a manifest, and it is faulty or another model's."""
+
+    reason = "Its manifest is not valid."
+
+
+class ManifestChanged(ModelError):
+    """The weights were prepared for another manifest than the one that lies there now."""
+
+    reason = "It was prepared for another manifest than it has now."
+
+
+class NotPrepared(ModelError):
+    """There are no weights, or none that a receipt vouches for."""
+
+    reason = "It is not prepared."
 
 
 class WeightsUnavailable(ModelError):
@@ -126,3 +148,5 @@ class WeightsUnavailable(ModelError):
 
 class WeightsInvalid(ModelError):
     """A weights file is there but must not be used: wrong digest, wrong shapes, not finite."""
+
+    reason = "Its weights or their receipt are damaged."

@@ -21,5 +21,12 @@ def enter(module: str, text: str) -> NoReturn:
     if importlib.util.find_spec("pydantic_settings") is None:
         sys.exit(f"{sys.argv[0]}: nothing is installed yet; scripts/install does that")
     sys.path[0] = CHECKOUT
-    importlib.import_module("app.logs").set_up_logging("text", "warning")
-    sys.exit(importlib.import_module(module).main(text))
+    try:
+        importlib.import_module("app.logs").set_up_logging("text", "warning")
+        command = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if {"-h", "--help"} & set(sys.argv):
+            print(text)  # it names the extra that the package is in
+            sys.exit(0)
+        sys.exit(f"{sys.argv[0]}: the package {error.name} is not installed; --help names the extra it is in")
+    sys.exit(command.main(text))

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
@@ -15,7 +16,8 @@ from app.http.deadline import HEADER, deadline, seconds_allowed, while_connected
 from app.http.service import service_of
 from app.http.upload import UploadLimits, read_uploads
 from app.model.registry import ServedModel
-from app.serving.pipeline import choose_top_k
+
+DEFAULT_TOP_K = 5
 
 
 def read_key(headers: Mapping[str, str]) -> str | None:
@@ -31,7 +33,14 @@ def read_query(query_string: bytes) -> "PredictQuery":
     try:
         return PredictQuery.model_validate(dict(QueryParams(query_string)))
     except ValidationError as error:
-        raise InvalidParameter("; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())) from error
+        raise InvalidParameter(" ".join(dict.fromkeys(map(_in_words, error.errors())))) from error
+
+
+def _in_words(fault: ErrorDetails) -> str:
+    name = fault["loc"][-1]
+    if fault["type"] == "extra_forbidden":
+        return f"There is no parameter {str(name)[:40]!r}; there are model and top_k."
+    return f"{name} must be a whole number, at least 1."  # the model may be any string
 
 
 class PredictQuery(BaseModel):
@@ -43,6 +52,16 @@ class PredictQuery(BaseModel):
     top_k: int | None = Field(
         None, ge=1, description="How many classes to return; default: 5, or all of them if the model has fewer."
     )
+
+
+def choose_top_k(requested: int | None, model: ServedModel) -> int:
+    """How many classes to answer with. Raises ``InvalidParameter`` for more than there are."""
+    classes = len(model.labels)
+    if requested is None:
+        return min(DEFAULT_TOP_K, classes)
+    if not 1 <= requested <= classes:
+        raise InvalidParameter(f"top_k must be between 1 and {classes}, the classes of {model.name}.")
+    return requested
 
 
 class Accepted(NamedTuple):

@@ -14,13 +14,14 @@ from app.http.schemas import (
     ImageInfo,
     ModelDetail,
     ModelInfo,
+    ModelList,
     ModelRef,
     PredictionResponse,
     Problem,
     TimingMs,
 )
 from app.model.labels import Label
-from app.model.registry import ServedModel
+from app.model.registry import Registry, ServedModel
 from app.serving.pipeline import Prediction
 
 
@@ -91,6 +92,14 @@ def model_info(model: ServedModel) -> ModelInfo:
 
 def model_detail(model: ServedModel) -> ModelDetail:
     return {**model_info(model), "labels": [_class_info(label) for label in model.labels]}
+
+
+def model_list(registry: Registry) -> ModelList:
+    return {
+        "default": registry.default,
+        "models": [model_info(model) for model in registry.all()],
+        "unavailable": [{"name": name, "reason": reason} for name, reason in sorted(registry.unavailable.items())],
+    }
 
 
 def _class_info(label: Label) -> ClassInfo:

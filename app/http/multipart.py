@@ -51,8 +51,13 @@ class FilesOfField:
             raise MalformedRequest("A part of the form has no name.")
         if options[b"name"] == self._field and (b"filename" in options or b"filename*" in options):
             if len(self.files) == self._max_files:
-                raise MalformedRequest(f"The form has more files than the {self._max_files} allowed.")
+                raise MalformedRequest(self._too_many())
             self._chunks = []
+
+    def _too_many(self) -> str:
+        if self._max_files == 1:
+            return "The form has more than one file; POST /predict/batch takes several."
+        return f"The form has more than {self._max_files} files."
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._chunks is not None:

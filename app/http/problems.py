@@ -71,8 +71,8 @@ async def _service_error(request: Request, error: Exception) -> Response:
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # registered for nothing else
-    faults = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
-    return problem_response(InvalidParameter(faults), request.scope)
+    names = ", ".join(sorted({str(fault["loc"][-1]) for fault in error.errors()}))
+    return problem_response(InvalidParameter(f"Not valid: {names}."), request.scope)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:

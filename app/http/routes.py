@@ -146,10 +146,9 @@ predictions = [
 
 @api.get("/models", summary="List the served models", tags=["models"], responses=document(errors.Unauthorized))
 async def list_models(service: TheService, key: GivenKey) -> schemas.ModelList:
-    """Every served model, and which one answers when a request names none."""
+    """Every served model, which one answers when a request names none, and which are there but cannot be served."""
     service.keys.check(key)
-    registry = service.pipeline.registry
-    return {"default": registry.default, "models": [answers.model_info(model) for model in registry.all()]}
+    return answers.model_list(service.pipeline.registry)
 
 
 @api.get(

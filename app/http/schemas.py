@@ -126,11 +126,19 @@ class ModelInfo(ModelRef):
     max_batch_size: Annotated[int, Field(examples=[16])]
 
 
+class UnavailableModel(TypedDict):
+    """A model that is there and cannot be served."""
+
+    name: Annotated[str, Field(examples=["catdog"])]
+    reason: Annotated[str, Field(examples=["It is not prepared."])]
+
+
 class ModelList(TypedDict):
-    """What is served."""
+    """What is served, and what is not although it was to be."""
 
     default: Annotated[str, Field(description="The model used when a request names none.", examples=["vgg16"])]
     models: list[ModelInfo]
+    unavailable: list[UnavailableModel]
 
 
 class ClassInfo(TypedDict):

@@ -64,7 +64,8 @@ async def read_uploads(headers: Mapping[str, str], receive: Receive, limits: Upl
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     is_form = content_type == "multipart/form-data"
     if not is_form and content_type != "application/octet-stream" and not content_type.startswith("image/"):
-        raise UnsupportedMediaType(f"This content type cannot carry an image. {HOW_TO_SEND}")
+        what = "This content type cannot carry an image" if content_type else "The request has no content type"
+        raise UnsupportedMediaType(f"{what}. {HOW_TO_SEND}")
     try:
         async with asyncio.timeout(limits.timeout_s) as timeout:
             if is_form:

@@ -6,6 +6,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageCms
 
+from app.errors import UndecodableImage
+
 SRGB = ImageCms.createProfile("sRGB")
 # A conversion that moves no colour by more than this many levels of 255 is left out: the profile is sRGB in all but
 # name, and the pixels stay what every other tool sees.
@@ -18,7 +20,7 @@ MAX_PROFILE_BYTES = 4 * 2**20
 def to_srgb(image: Image.Image) -> Image.Image:
     """The picture in mode ``RGB``: profile converted to sRGB, transparency over white, 16 bits scaled to 8.
 
-    Raises ``ValueError`` for modes that are no picture (floating point, 32-bit integers, CIELAB).
+    Raises ``UndecodableImage`` for modes that have no colours of a screen (floating point, 32-bit integers, CIELAB).
     """
     profile = image.info.get("icc_profile")
     image = _eight_bits(image)
@@ -30,7 +32,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     if image.mode in ("L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX"):
         return _apply_profile(_over_white(image if image.mode == "RGBA" else image.convert("RGBA")), profile)
-    raise ValueError(f"mode {image.mode} is not a picture")
+    raise UndecodableImage("Images of floating-point numbers, of 32-bit integers and in CIELAB are not supported.")
 
 
 def is_srgb(image: Image.Image) -> bool:

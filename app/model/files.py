@@ -1,28 +1,37 @@
 """Files that are whole or not there, known by their digests."""
 
+import ctypes
 import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import BaseModel
 
 from app.errors import ModelError
 
 HASH_CHUNK_BYTES = 1 << 20
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # <fcntl.h> and <linux/fs.h>
 
 
 def sha256_of(path: Path, progress: Callable[[int], object] = lambda _: None) -> str:
     """Hex SHA-256 of a file; ``progress`` hears of each chunk's size in bytes."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(HASH_CHUNK_BYTES):
-            digest.update(chunk)
-            progress(len(chunk))
+        return sha256_of_open(file, progress)
+
+
+def sha256_of_open(file: BinaryIO, progress: Callable[[int], object] = lambda _: None) -> str:
+    """The same, of a file that is open and stays so: whoever goes on reading it reads what was hashed."""
+    digest = hashlib.sha256()
+    while chunk := file.read(HASH_CHUNK_BYTES):
+        digest.update(chunk)
+        progress(len(chunk))
     return digest.hexdigest()
 
 
@@ -37,6 +46,38 @@ def write_atomically(path: Path, content: BaseModel | dict[str, object]) -> None
         os.fsync(file.fileno())
     Path(file.name).chmod(0o644)
     os.replace(file.name, path)
+
+
+def copy_atomically(source: Path, path: Path) -> None:
+    """A copy that is whole or not there; whoever has the old file open or mapped keeps it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        source.open("rb") as original,
+        tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as copy,
+    ):
+        shutil.copyfileobj(original, copy)
+        copy.flush()
+        os.fsync(copy.fileno())
+    Path(copy.name).chmod(0o644)
+    os.replace(copy.name, path)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two folders of one disk swap their names in one step, so that there is always one under each.
+
+    On systems that have no such step it takes three, and for a moment there is none.
+    """
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is not None:
+        if renameat2(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0:
+            return
+        number = ctypes.get_errno()
+        if number not in (errno.EINVAL, errno.ENOSYS):  # what file systems say that cannot do it
+            raise OSError(number, os.strerror(number), str(one), None, str(other))
+    aside = one.with_name(f"{one.name}.aside")
+    other.rename(aside)
+    one.rename(other)
+    aside.rename(one)
 
 
 @contextmanager

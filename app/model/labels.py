@@ -27,11 +27,14 @@ def read_labels(path: Path) -> tuple[Label, ...]:
     Raises ``ModelError`` on other columns, on indices that are not 0, 1, 2, …, and on names that are empty or given
     to two classes.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise ModelError(f"{path}: the columns must be {','.join(COLUMNS)}.")
-        labels = tuple(_label(row, path) for row in reader)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                raise ModelError(f"{path}: the columns must be {','.join(COLUMNS)}.")
+            labels = tuple(_label(row, path) for row in reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
     if not labels:
         raise ModelError(f"{path} has no rows.")
     if [label.class_index for label in labels] != list(range(len(labels))):

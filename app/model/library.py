@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from app.errors import ModelError, UnknownModel
+from app.errors import ModelError, NotPrepared, UnknownModel
 from app.model.labels import Label, read_labels
 from app.model.manifest import NAME_PATTERN, Manifest, read_manifest
 from app.model.store import ModelStore
@@ -50,13 +50,20 @@ class Library:
         raise ModelError(f"Model {manifest.name!r}: its label file {manifest.labels!r} is missing.")
 
     def prepared(self) -> list[str]:
-        """The names of all models with weights and a receipt, sorted."""
-        return sorted(path.parent.name for path in self.store_dir.glob("*/receipt.json"))
+        """The names of all folders with a receipt, sorted. What is hidden is the store's own business."""
+        names = (path.parent.name for path in self.store_dir.glob("*/receipt.json"))
+        return sorted(name for name in names if not name.startswith("."))
 
     def require_prepared(self, name: str) -> None:
-        """Raises ``ModelError`` with the whole paragraph when a model is not prepared."""
+        """Raises ``NotPrepared`` with the whole paragraph when a model is not prepared, ``ManifestChanged`` when its
+        weights are not those of its manifest, and another ``ModelError`` when something of it cannot be read."""
         store = self.store(name)
-        if not store.is_prepared():
-            note = store.read_unavailable()
-            reason = note.reason if note else "they have not been prepared yet."
-            raise ModelError(store.explain_unavailable(reason))
+        try:
+            if not store.is_prepared():
+                note = store.read_unavailable()
+                reason = note.reason if note else "they have not been prepared yet."
+                raise NotPrepared(store.explain_unavailable(reason))
+            manifest = self.manifest(name)
+            store.read_receipt().check(manifest, self.labels(manifest))
+        except OSError as error:
+            raise ModelError(f"{error.filename} cannot be read ({error.strerror}).") from error

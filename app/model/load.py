@@ -14,7 +14,7 @@ from app.model.network import (
     seconds_per_batch,
 )
 from app.model.registry import ServedModel
-from app.model.sharing import shared_tensors
+from app.model.sharing import read_weights, shared_tensors
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 def load_model(name: str, settings: Settings) -> ServedModel:
     """A model that is ready to answer.
 
-    Raises ``ModelError``: no manifest, not prepared, damaged, not fitting its labels, no such device.
+    Raises ``ModelError``: no manifest, not prepared, damaged, not those of its manifest, not fitting its labels, no
+    such device.
     """
     began = time.perf_counter()
     library = Library.from_settings(settings)
@@ -33,17 +34,17 @@ def load_model(name: str, settings: Settings) -> ServedModel:
     precision = resolve_precision(settings.precision, device)
     if is_emulated(precision, device):
         logger.warning("This processor has no instructions for %s: VGG_PRECISION=fp32 is faster.", precision)
-    tensors = shared_tensors(library, manifest, device, precision)
+    files = read_weights(library, manifest)
+    receipt = files.own.receipt
+    receipt.check(manifest, labels)  # here too: either may have been replaced since the service started
+    tensors = shared_tensors(files, device, precision)
     network = build_network(manifest, tensors, len(labels), device, precision)
-    receipt = library.store(name).read_receipt()
     measured = receipt.best_batch_size.get(device_kind(device, precision), UNMEASURED_BATCH_SIZE[device.type])
     max_batch_size = measured if settings.max_batch_size == "auto" else settings.max_batch_size
     for size in sorted({1, max_batch_size}):
         seconds_per_batch(network, manifest.preprocessing.crop, size)  # warms up
-    logger.info(
-        "Loaded %s on %s in %s, batches of up to %d, in %.1f s.",
-        name, device, precision, max_batch_size, time.perf_counter() - began,
-    )  # fmt: skip
+    loaded = f"{name} on {device} in {precision}, batches of up to {max_batch_size}"
+    logger.info("Loaded %s, in %.1f s.", loaded, time.perf_counter() - began)
     return ServedModel(
         manifest=manifest,
         labels=labels,

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from app.errors import ModelError
+from app.errors import ManifestInvalid
 from app.image.views import Interpolation, Views
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
@@ -108,14 +108,23 @@ class Manifest(_Frozen):
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read and check a manifest. Raises ``ModelError`` with the file's name and every fault found in it."""
+    """Read and check a manifest. Raises ``ManifestInvalid`` with the file's name and every fault found in it."""
+    manifest = parse_manifest(path)
+    if manifest.name != path.parent.name:
+        raise ManifestInvalid(
+            f"{path} names its model {manifest.name!r}; a manifest lies in a folder of its model's name."
+        )
+    return manifest
+
+
+def parse_manifest(path: Path) -> Manifest:
+    """The same wherever the manifest lies: one that is still to be installed may be in any folder."""
     try:
-        manifest = Manifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except json.JSONDecodeError as error:
-        raise ModelError(f"{path} is not JSON: {error}") from error
+        return Manifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ModelError(f"{path} is not a valid manifest: {faults}") from error
-    if manifest.name != path.parent.name:
-        raise ModelError(f"{path} names its model {manifest.name!r}; a manifest lies in a folder of its model's name.")
-    return manifest
+        raise ManifestInvalid(f"{path} is not a valid manifest: {faults}") from error
+    except OSError as error:
+        raise ManifestInvalid(f"{path} cannot be read: {error}") from error
+    except (ValueError, RecursionError) as error:  # JSON's errors, and those of bytes that are no text
+        raise ManifestInvalid(f"{path} is not JSON: {error}") from error

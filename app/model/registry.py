@@ -61,10 +61,13 @@ class Registry:
     def __init__(self, default: str) -> None:
         self.default = default
         self._models: dict[str, ServedModel] = {}
+        self.unavailable: dict[str, str] = {}
+        """Models that were to be served and are not: name -> a reason that callers may read."""
 
     def add(self, model: ServedModel) -> None:
         """Serve a model from now on, in the place of one of the same name."""
         self._models[model.name] = model
+        self.unavailable.pop(model.name, None)
 
     def get(self, name: str | None = None) -> ServedModel:
         """The model of that name, or the default. Raises ``ModelNotFound``."""

@@ -1,6 +1,7 @@
 """A model's tensors on a device: joined from its base and what training changed, and shared between models."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 import torch
@@ -10,46 +11,65 @@ from app.errors import ModelError
 from app.model.library import Library
 from app.model.manifest import Manifest
 from app.model.network import PRECISIONS, place
-from app.model.store import ModelStore, Receipt
-from app.model.weights import map_tensors
+from app.model.receipt import Receipt
+from app.model.store import ModelStore
+from app.model.weights import map_open
 
 # What lies on a device, by (digest of its file, its name, device, precision). The networks hold the tensors, this only
 # finds them: when the last network that uses one is gone, so is its memory.
 _placed: WeakValueDictionary[tuple[str, str, str, str], Tensor] = WeakValueDictionary()
 
 
-def shared_tensors(library: Library, manifest: Manifest, device: torch.device, precision: str) -> dict[str, Tensor]:
-    """Every tensor of a model, placed; those that another loaded model has already are the same memory.
+class Checked(NamedTuple):
+    """A weights file: what vouches for it, and its tensors, mapped from the very file that was compared with that."""
 
-    Raises ``ModelError`` when the weights are damaged, or the base is missing or not the one it was trained from.
+    receipt: Receipt
+    tensors: dict[str, Tensor]
+
+
+class WeightsFiles(NamedTuple):
+    """What a model's tensors lie in: its own file, and its base's where it has one."""
+
+    own: Checked
+    base: Checked | None
+
+    def joined(self) -> dict[str, Tensor]:
+        """Every tensor of the model, mapped into memory."""
+        return {name: tensor for _, name, tensor in self.tensors()}
+
+    def tensors(self) -> Iterator[tuple[str, str, Tensor]]:
+        """Digest of the file, name and tensor: the model's own, and of its base what it has not changed."""
+        if self.base is not None:
+            for name, tensor in self.base.tensors.items():
+                if name not in self.own.tensors:
+                    yield self.base.receipt.weights_sha256, name, tensor
+        for name, tensor in self.own.tensors.items():
+            yield self.own.receipt.weights_sha256, name, tensor
+
+
+def read_weights(library: Library, manifest: Manifest, store: ModelStore | None = None) -> WeightsFiles:
+    """A model's weights, each file read once to be checked and mapped into memory.
+
+    ``store`` is where it lies if it is not in the library yet. Raises ``ModelError`` when the weights are damaged, or
+    the base is missing or not the one it was trained from.
     """
+    own = _read(store or library.store(manifest.name))
+    return WeightsFiles(own, _read_base(library.store(manifest.base.model), manifest) if manifest.base else None)
+
+
+def shared_tensors(files: WeightsFiles, device: torch.device, precision: str) -> dict[str, Tensor]:
+    """Every tensor of a model, placed; those that another loaded model has already are the same memory."""
     return {
-        name: _share((digest, name, str(device), precision), tensor, device)
-        for digest, name, tensor in _joined(library, manifest)
+        name: _share((digest, name, str(device), precision), tensor, device) for digest, name, tensor in files.tensors()
     }
 
 
-def joined_tensors(library: Library, manifest: Manifest) -> dict[str, Tensor]:
-    """Every tensor of a model, mapped into memory. Raises as ``shared_tensors`` does."""
-    return {name: tensor for _, name, tensor in _joined(library, manifest)}
+def _read(store: ModelStore) -> Checked:
+    with store.open_weights() as (receipt, file):
+        return Checked(receipt, map_open(file))
 
 
-def _joined(library: Library, manifest: Manifest) -> Iterator[tuple[str, str, Tensor]]:
-    """Digest of the file, name and tensor: the model's own, and of its base what it has not changed."""
-    store = library.store(manifest.name)
-    receipt = store.check_weights()
-    own = map_tensors(store.weights)
-    if manifest.base is not None:
-        base = library.store(manifest.base.model)
-        base_receipt = _check_base(base, manifest)
-        for name, tensor in map_tensors(base.weights).items():
-            if name not in own:
-                yield base_receipt.weights_sha256, name, tensor
-    for name, tensor in own.items():
-        yield receipt.weights_sha256, name, tensor
-
-
-def _check_base(base: ModelStore, manifest: Manifest) -> Receipt:
+def _read_base(base: ModelStore, manifest: Manifest) -> Checked:
     assert manifest.base is not None  # the caller has looked
     wanted = manifest.base.weights_sha256
     if not base.is_prepared():
@@ -57,13 +77,13 @@ def _check_base(base: ModelStore, manifest: Manifest) -> Receipt:
             f"{manifest.name!r} was trained from {manifest.base.model!r} (weights {wanted[:12]}…), which is not "
             f"prepared: {base.folder} has no weights. Prepare it with scripts/prepare_model.py."
         )
-    receipt = base.check_weights()
-    if receipt.weights_sha256 != wanted:
+    checked = _read(base)
+    if checked.receipt.weights_sha256 != wanted:
         raise ModelError(
             f"{manifest.name!r} was trained from other weights than {base.folder.name!r} has now: it needs SHA-256 "
-            f"{wanted}, {base.weights} has {receipt.weights_sha256}."
+            f"{wanted}, {base.weights} has {checked.receipt.weights_sha256}."
         )
-    return receipt
+    return checked
 
 
 def _share(key: tuple[str, str, str, str], tensor: Tensor, device: torch.device) -> Tensor:

@@ -1,30 +1,18 @@
 """What lies in the store: each prepared model's weights, and a receipt that vouches for them. No torch in here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO
 
+from filelock import FileLock
+from filelock import Timeout as LockTimeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from app.errors import WeightsInvalid
-from app.model.files import sha256_of
-
-
-class Receipt(BaseModel):
-    """What was prepared, from what, and when. Written last: weights without a receipt are not prepared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: str
-    source_sha256: str
-    source_size_bytes: int
-    source_check: Literal["sha256", "sha256_prefix", "none"]
-    weights_sha256: str
-    weights_size_bytes: int
-    prepared_at: datetime
-    torch_version: str
-    best_batch_size: dict[str, int] = {}
-    """Measured: the kind of device, as ``network.device_kind`` names it -> images per forward."""
+from app.errors import ModelError, WeightsInvalid
+from app.model.files import disk_errors, sha256_of_open
+from app.model.receipt import Receipt
 
 
 class Unavailable(BaseModel):
@@ -45,7 +33,7 @@ class ModelStore:
         self.receipt = self.folder / "receipt.json"
         self.unavailable = self.folder / "unavailable.json"
         self.manifest = self.folder / "manifest.json"
-        self.lock = self.folder / ".lock"
+        self.lock = store_dir / f".{name}.lock"
 
     def is_prepared(self) -> bool:
         """Whether there are weights with a receipt. Their digest is checked when they are loaded."""
@@ -56,7 +44,10 @@ class ModelStore:
         try:
             return Receipt.model_validate_json(self.receipt.read_bytes())
         except (OSError, ValidationError) as error:
-            raise WeightsInvalid(f"{self.receipt} cannot be read; prepare the model again.") from error
+            raise WeightsInvalid(
+                f"{self.receipt} cannot be read; prepare the model again: "
+                f"scripts/prepare_model.py {self.folder.name} --force"
+            ) from error
 
     def read_unavailable(self) -> Unavailable | None:
         try:
@@ -66,19 +57,38 @@ class ModelStore:
         except ValidationError:
             return Unavailable(reason="an earlier attempt failed", tried_at=datetime.min.replace(tzinfo=UTC))
 
-    def check_weights(self) -> Receipt:
-        """The receipt, after reading the weights once to see that they are what it vouches for.
+    @contextmanager
+    def open_weights(self) -> Iterator[tuple[Receipt, BinaryIO]]:
+        """The receipt and the open weights, after reading them once to see that they are what it vouches for.
 
-        Raises ``WeightsInvalid`` when they are not.
+        Whatever takes their place under this name meanwhile, the open file is what was compared. Raises
+        ``WeightsInvalid`` when they are something else.
         """
         receipt = self.read_receipt()
-        digest = sha256_of(self.weights)
-        if digest != receipt.weights_sha256:
-            raise WeightsInvalid(
-                f"{self.weights} is damaged: its SHA-256 is {digest}, its receipt says {receipt.weights_sha256}. "
-                f"{_how_again(receipt, self.folder.name)}"
-            )
-        return receipt
+        try:
+            file = self.weights.open("rb")
+        except OSError as error:
+            raise WeightsInvalid(f"{self.weights} cannot be read ({error.strerror}).") from error
+        with file:
+            digest = sha256_of_open(file)
+            if digest != receipt.weights_sha256:
+                raise WeightsInvalid(
+                    f"{self.weights} is damaged: its SHA-256 is {digest}, its receipt says {receipt.weights_sha256}. "
+                    f"{receipt.how_again(self.folder.name)}"
+                )
+            yield receipt, file
+
+    @contextmanager
+    def locked(self, patience_s: float = 0) -> Iterator[None]:
+        """One writer at a time: two would write the same files. The lock lies beside the folder, which may be
+        exchanged while it is held."""
+        try:
+            with disk_errors(self.lock):
+                self.lock.parent.mkdir(parents=True, exist_ok=True)
+                with FileLock(self.lock, timeout=patience_s):
+                    yield
+        except LockTimeout as error:
+            raise ModelError(f"Another process is preparing {self.folder.name!r} now.") from error
 
     def explain_unavailable(self, reason: str) -> str:
         """The paragraph for an operator when the weights are missing: what happened, and what to do."""
@@ -90,9 +100,3 @@ class ModelStore:
             f"To try the download again, run scripts/prepare_model.py {name} or scripts/serve --retry. "
             f"Prepared weights go to {self.folder}."
         )
-
-
-def _how_again(receipt: Receipt, name: str) -> str:
-    if receipt.source.startswith("training:"):
-        return f"Train it again: scripts/finetune.py --name {name} …"
-    return f"Prepare it again: scripts/prepare_model.py {name} --force"

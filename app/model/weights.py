@@ -7,6 +7,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -55,11 +56,17 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
 
     Raises ``WeightsInvalid`` when the file is damaged.
     """
+    with path.open("rb") as file:
+        return map_open(file)
+
+
+def map_open(file: BinaryIO) -> dict[str, Tensor]:
+    """The same, of a file that is open already: another that has taken its place under its name is not looked at."""
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        with safe_open(f"/dev/fd/{file.fileno()}", framework="pt", device="cpu") as tensors:
+            return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
-        raise WeightsInvalid(f"{path} cannot be read as safetensors.") from error
+        raise WeightsInvalid(f"{file.name} cannot be read as safetensors.") from error
 
 
 def fit(tensors: Mapping[str, Tensor], architecture: str, classes: int, by_position: bool) -> dict[str, Tensor]:

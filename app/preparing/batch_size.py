@@ -16,12 +16,13 @@ from app.model.network import (
     resolve_precision,
     seconds_per_batch,
 )
-from app.model.sharing import joined_tensors
-from app.model.store import Receipt
+from app.model.receipt import Receipt
+from app.model.sharing import read_weights
 from app.settings import Settings
 
 BATCH_SIZES = {"cpu": (1, 2, 4, 8, 16), "cuda": (1, 2, 4, 8, 16, 32, 64, 128)}
 TURNS = 4
+PATIENCE_S = 60.0
 
 
 def is_measured(manifest: Manifest, settings: Settings) -> bool:
@@ -35,17 +36,18 @@ def measure_batch_size(manifest: Manifest, settings: Settings, say: Callable[[st
     """Find the best batch size on this device and add it to the receipt."""
     library = Library.from_settings(settings)
     store = library.store(manifest.name)
-    receipt = store.read_receipt()
     classes = len(library.labels(manifest))
     device = resolve_device(settings.device)
     precision = resolve_precision(settings.precision, device)
-    network = build_network(manifest, joined_tensors(library, manifest), classes, device, precision)
+    network = build_network(manifest, read_weights(library, manifest).joined(), classes, device, precision)
     with tqdm(desc="Measuring batch sizes", unit="forward") as bar:
         best, speeds = best_batch_size(network, manifest.preprocessing.crop, BATCH_SIZES[device.type], bar.update)
     kind = device_kind(device, precision)
     say(f"Images per second by batch size on {kind}: {_table(speeds)}; taking {best}.")
-    receipt = receipt.model_copy(update={"best_batch_size": receipt.best_batch_size | {kind: best}})
-    write_atomically(store.receipt, receipt)
+    with store.locked(PATIENCE_S):  # and read again: another model may have taken the place while this one was measured
+        receipt = store.read_receipt()
+        receipt = receipt.model_copy(update={"best_batch_size": receipt.best_batch_size | {kind: best}})
+        write_atomically(store.receipt, receipt)
     return receipt
 
 

@@ -13,6 +13,7 @@ from app.model.manifest import Manifest, Preprocessing, WeightsOrigin
 from app.model.network import TORCHVISION_VGGS
 
 IMAGENET_LABELS = "labels/imagenet1k.csv"
+OTHER_WEIGHTS = "Other weights get a name of their own: --name NAME --architecture NAME --from-file FILE."
 # torchvision publishes these for object detection; their classifier was never part of them.
 UNUSABLE = {"IMAGENET1K_FEATURES": "vgg16_features-"}
 UNUSABLE_REASON = (
@@ -36,10 +37,23 @@ def torchvision_weights(source: str) -> WeightsEnum:
         raise ModelError(f"torchvision {torchvision.__version__} does not publish {source!r}.") from error
 
 
-def sha256_prefix(file_name: str) -> str | None:
-    """The digits of the digest that torchvision's file names carry (``vgg16-397923af.pth``)."""
-    match = re.search(r"-([0-9a-f]{8,64})\.", file_name)
+def published_prefix(source: str) -> str | None:
+    """The digits of the digest that torchvision publishes with an origin's file: those in its address.
+
+    What a supplied file is called says nothing: its own digest would vouch for anything.
+    """
+    if not source.startswith("torchvision:"):
+        return None
+    match = re.search(r"-([0-9a-f]{8,64})\.\w+$", torchvision_weights(source).url)
     return match.group(1) if match else None
+
+
+def with_digest(manifest: Manifest, sha256: str) -> Manifest:
+    """The manifest with a digest of the caller's own, which may not contradict the one that is known."""
+    known = manifest.weights.sha256 or published_prefix(manifest.weights.source)
+    if known and not sha256.startswith(known):
+        raise ModelError(f"The file of {manifest.name!r} has the SHA-256 {known}, not {sha256}. {OTHER_WEIGHTS}")
+    return manifest.model_copy(update={"weights": manifest.weights.model_copy(update={"sha256": sha256})})
 
 
 def packaged_file(source: str) -> Path:

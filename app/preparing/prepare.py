@@ -1,30 +1,42 @@
 """From a manifest to weights that the service may load: fetch, verify, convert once, measure, leave a receipt."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
-from filelock import FileLock
-from filelock import Timeout as LockTimeout
 from tqdm import tqdm
 
 from app.errors import ModelError, WeightsInvalid, WeightsUnavailable
-from app.model.files import sha256_of, write_atomically
+from app.model.files import copy_atomically, sha256_of, write_atomically
+from app.model.labels import Label, read_labels
 from app.model.library import Library
 from app.model.manifest import Manifest, WeightsOrigin
 from app.model.network import build_backbone
-from app.model.store import ModelStore, Receipt, Unavailable
+from app.model.receipt import RENEWABLE, Receipt, meaning_of
+from app.model.sharing import read_weights
+from app.model.store import ModelStore, Unavailable
 from app.model.weights import fit, read_state_dict, write_safetensors
 from app.preparing.download import download
-from app.preparing.origin import packaged_file, refuse_unusable, sha256_prefix, torchvision_weights
+from app.preparing.origin import (
+    OTHER_WEIGHTS,
+    packaged_file,
+    published_prefix,
+    refuse_unusable,
+    torchvision_weights,
+)
 
 logger = logging.getLogger(__name__)
 
-SourceCheck = Literal["sha256", "sha256_prefix", "none"]
+
+class Verified(NamedTuple):
+    """The digest of a file, and what it was compared with."""
+
+    check: Literal["sha256", "sha256_prefix", "none"]
+    sha256: str
 
 
 def prepare(
@@ -33,12 +45,13 @@ def prepare(
     *,
     from_file: Path | None = None,
     url: str | None = None,
+    labels_file: Path | None = None,
     is_new: bool = False,
     say: Callable[[str], None] = logger.info,
 ) -> Receipt:
     """Prepare a model's weights, from a file, a mirror, or where its manifest says that they are published.
 
-    The manifest is written to the store when it is new.
+    The manifest is written to the store when it is new, and ``labels_file`` as what it names.
     Nothing half-written is ever left under a name that the service would load: weights are renamed into place when
     whole, and count only with the receipt, which is written last.
 
@@ -46,14 +59,16 @@ def prepare(
     ``ModelError`` for the rest (disk, lock, labels, architecture).
     """
     store = library.store(manifest.name)
-    labels = library.labels(manifest)
+    labels = read_labels(labels_file) if labels_file else library.labels(manifest)
     build_backbone(manifest.architecture, len(labels))  # an unknown architecture is said before a long download
     with _locked(store):
         source, is_ours = _obtain(manifest.weights, store, from_file, url, say)
-        check, digest = _verify(source, manifest.weights, is_ours, say)
+        verified = _verify(source, manifest.weights, is_ours, say)
         say(f"Converting to {store.weights} …")
         _convert(source, manifest, len(labels), store)
-        receipt = _receipt(source, manifest, check, digest, store)
+        receipt = _receipt(source, manifest, labels, verified, store)
+        if labels_file:
+            copy_atomically(labels_file, store.folder / manifest.labels)
         if is_new:
             write_atomically(store.manifest, manifest)
         write_atomically(store.receipt, receipt)
@@ -61,6 +76,24 @@ def prepare(
         if is_ours:
             source.unlink()
     return receipt
+
+
+def renew(manifest: Manifest, library: Library) -> bool:
+    """Vouch for a manifest that has changed, with the weights that are there; whether that could be done.
+
+    They must still be made from the file that it names, and for what decides how they are read; then nothing has to be
+    fetched or converted again. Raises ``ModelError`` when they are damaged or do not fit.
+    """
+    store, labels = library.store(manifest.name), library.labels(manifest)
+    with _locked(store):
+        receipt = store.read_receipt()
+        if not receipt.is_of(manifest.weights) or not receipt.changed(manifest, labels) <= RENEWABLE:
+            return False
+        tensors = read_weights(library, manifest).joined()
+        fit(tensors, manifest.architecture, len(labels), by_position=False)
+        renewed = {"source": manifest.weights.source, "manifest_sha256": meaning_of(manifest, labels)}
+        write_atomically(store.receipt, receipt.model_copy(update=renewed))
+    return True
 
 
 def note_unavailable(store: ModelStore, error: WeightsUnavailable) -> None:
@@ -90,24 +123,25 @@ def _obtain(
     return part, True
 
 
-def _verify(source: Path, origin: WeightsOrigin, is_ours: bool, say: Callable[[str], None]) -> tuple[SourceCheck, str]:
-    """How the file was checked, and its digest. A wrong one that we fetched is deleted: it cannot be resumed."""
+def _verify(source: Path, origin: WeightsOrigin, is_ours: bool, say: Callable[[str], None]) -> Verified:
+    """A file's digest, which is the published one. A wrong file that we fetched is deleted: it cannot be resumed."""
     with tqdm(total=source.stat().st_size, desc="Checking SHA-256", unit="B", unit_scale=True, mininterval=0.5) as bar:
         digest = sha256_of(source, bar.update)
-    published = sha256_prefix(source.name) if origin.source.startswith("torchvision:") else None
-    expected = origin.sha256 or published
+    expected = origin.sha256 or published_prefix(origin.source)
     if expected is None:
         say(f"No digest is published for {origin.source}; its SHA-256 is {digest}.")
-        return "none", digest
+        return Verified("none", digest)
     if not digest.startswith(expected):
         if is_ours:
             source.unlink()
             raise WeightsUnavailable(f"what was sent is not the published file (SHA-256 {digest}, not {expected}).")
-        raise WeightsInvalid(f"{source} is not the published file: its SHA-256 is {digest}, not {expected}.")
+        raise WeightsInvalid(
+            f"{source} is not the published file: its SHA-256 is {digest}, not {expected}. {OTHER_WEIGHTS}"
+        )
     if origin.sha256 is None:
         say(f"Only the first {len(expected)} digits of the SHA-256 are published; they match ({digest}).")
-        return "sha256_prefix", digest
-    return "sha256", digest
+        return Verified("sha256_prefix", digest)
+    return Verified("sha256", digest)
 
 
 def _convert(source: Path, manifest: Manifest, classes: int, store: ModelStore) -> None:
@@ -118,27 +152,27 @@ def _convert(source: Path, manifest: Manifest, classes: int, store: ModelStore) 
     write_safetensors(tensors, store.weights)
 
 
-def _receipt(source: Path, manifest: Manifest, check: SourceCheck, digest: str, store: ModelStore) -> Receipt:
+def _receipt(
+    source: Path, manifest: Manifest, labels: Sequence[Label], verified: Verified, store: ModelStore
+) -> Receipt:
     return Receipt(
         source=manifest.weights.source,
-        source_sha256=digest,
+        source_sha256=verified.sha256,
         source_size_bytes=source.stat().st_size,
-        source_check=check,
+        source_check=verified.check,
         weights_sha256=sha256_of(store.weights),
         weights_size_bytes=store.weights.stat().st_size,
         prepared_at=datetime.now(UTC),
         torch_version=torch.__version__,
+        manifest_sha256=meaning_of(manifest, labels),
     )
 
 
 @contextmanager
 def _locked(store: ModelStore) -> Iterator[None]:
-    """One preparation at a time: two would write the same files."""
-    store.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(store.lock, timeout=0):
-            for left_over in store.folder.glob("tmp*.part"):  # of a run that was killed while it wrote
-                left_over.unlink()
-            yield
-    except LockTimeout as error:
-        raise ModelError(f"Another process is preparing {store.folder.name!r} now.") from error
+    """With a folder that holds nothing of a run that was killed while it wrote."""
+    with store.locked():
+        store.folder.mkdir(parents=True, exist_ok=True)
+        for left_over in store.folder.glob("tmp*.part"):
+            left_over.unlink()
+        yield

@@ -83,10 +83,11 @@ class Loader:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _load_all(self) -> None:
-        """Any failure is the whole service's, since it was told to serve these models."""
+        """A failure is the whole service's if it was told to serve the model."""
+        self._registry.unavailable.update(self._selection.unavailable)
         try:
             for name in self._selection.names:
-                await self._take_in(name)
+                await (self._try(name) if name in self._selection.optional else self._take_in(name))
         except ServiceError:
             self._lifecycle.become(State.FAILED, "a model could not be loaded")
         except Exception:
@@ -98,4 +99,14 @@ class Loader:
             gc.collect()
             gc.freeze()
             self._lifecycle.become(State.READY, "models are loaded and warm")
-            logger.info("Ready: %s.", ", ".join(self._selection.names))
+            logger.info("Ready: %s.", ", ".join(model.name for model in self._registry.all()))
+
+    async def _try(self, name: str) -> None:
+        """Serve a model that nobody asked for by name, or go on without it."""
+        try:
+            await self._take_in(name)
+        except Exception as error:
+            cause = error.__cause__ or error
+            known = cause if isinstance(cause, ModelError) else None  # and its message logged
+            logger.warning("Not serving %s, which nobody asked for by name.", name, exc_info=known is None)
+            self._registry.unavailable[name] = known.reason if known else ModelError.reason

@@ -3,7 +3,7 @@
 import logging
 from typing import NamedTuple
 
-from app.errors import InternalError, InvalidParameter, ServiceError
+from app.errors import InternalError, ServiceError
 from app.image.decode import ImageInfo
 from app.image.reader import Reader, Reading
 from app.model.labels import Label
@@ -14,7 +14,6 @@ from app.serving.workers import Workers
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_TOP_K = 5
 SMOOTHING = 0.05  # weight of the newest image in the average time to read one
 
 
@@ -110,13 +109,3 @@ class Pipeline:
         """Finish what is queued, then stop the threads."""
         await self._batcher.drain()
         self._decoders.close()
-
-
-def choose_top_k(requested: int | None, model: ServedModel) -> int:
-    """How many classes to answer with. Raises ``InvalidParameter`` for more than there are."""
-    classes = len(model.labels)
-    if requested is None:
-        return min(DEFAULT_TOP_K, classes)
-    if not 1 <= requested <= classes:
-        raise InvalidParameter(f"top_k must be between 1 and {classes}, the classes of {model.name}.")
-    return requested

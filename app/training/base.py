@@ -8,8 +8,7 @@ from app.errors import ModelError
 from app.model.labels import Label
 from app.model.library import Library
 from app.model.manifest import Base, Manifest
-from app.model.sharing import joined_tensors
-from app.model.weights import map_tensors
+from app.model.sharing import read_weights
 
 
 @dataclass(frozen=True)
@@ -30,10 +29,9 @@ def read_base(name: str, new_name: str, library: Library) -> PreparedBase:
     """Raises ``ModelError`` when there is no such model, it is not prepared, or would be overwritten by its child."""
     manifest = library.manifest(name)
     library.require_prepared(name)
-    tensors = joined_tensors(library, manifest)
+    files = read_weights(library, manifest)
     labels = library.labels(manifest)
-    root = manifest.base or Base(model=name, weights_sha256=library.store(name).read_receipt().weights_sha256)
+    root = manifest.base or Base(model=name, weights_sha256=files.own.receipt.weights_sha256)
     if new_name in (name, root.model):
         raise ModelError(f"--name {new_name} is the base itself; choose another name for the new model.")
-    root_tensors = map_tensors(library.store(root.model).weights)
-    return PreparedBase(manifest, labels, tensors, root, root_tensors)
+    return PreparedBase(manifest, labels, files.joined(), root, (files.base or files.own).tensors)

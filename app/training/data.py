@@ -75,7 +75,7 @@ def list_images(root: Path, excluded: Iterable[str] = ()) -> Listing:
     if len(listing.classes) < 2:
         counts = f"{len(files)} images of {len(listing.classes)} classes and {len(refused)} other files"
         first = f" (such as {refused[0].path}: {refused[0].reason})" if refused else ""
-        raise ModelError(f"{root} has {counts}{first}; training needs at least two classes.")
+        raise ModelError(f"{root} has {counts}{first}; at least two classes are needed.")
     return listing
 
 

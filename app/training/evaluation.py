@@ -16,6 +16,7 @@ from app.errors import ModelError, ServiceError
 from app.image.reader import Reader
 from app.image.views import Pixels
 from app.model.files import disk_errors
+from app.model.library import Library
 from app.model.load import load_model
 from app.model.network import TorchNetwork
 from app.model.registry import ServedModel
@@ -62,7 +63,7 @@ class Evaluation:
         if self.logits.shape[1] > TOP:
             lines.append(f"top-5 {self.top(TOP)}")
         lines.append(f"NLL {nll(self.logits, self.targets):.4f}, calibration error {calibration_error(bins):.4f}")
-        speed = f"{len(self.files) / self.seconds:.1f} images/s"
+        speed = f"{len(self.files) / self.seconds:.0f} images/s"
         lines.append(f"{speed} on {self.model.device} in {self.model.precision}, decoding included")
         if self.refused:
             first = self.refused[0]
@@ -88,6 +89,7 @@ class Evaluation:
 def evaluate(question: Question, settings: Settings) -> Evaluation:
     """Raises ``ModelError`` when the model cannot be loaded or does not know the folder's classes."""
     listing = list_images(question.data, read_exclusions(question.exclude))
+    Library.from_settings(settings).require_prepared(question.model)
     model = load_model(question.model, settings)
     indices = match_classes(listing.classes, model.labels, f"Model {question.model!r}")
     began = time.perf_counter()

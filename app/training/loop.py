@@ -6,10 +6,13 @@ nor the point of interruption changes a draw.
 """
 
 import logging
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -30,7 +33,7 @@ Row = dict[str, float]
 Save = Callable[[State], None]
 SUMMARY = (
     "epoch {epoch}: loss {train_loss:.4f}; validation {validation_accuracy:.2%}, NLL {validation_nll:.4f}; "
-    "{seconds:.1f} s, {images_per_second} images/s"
+    "{seconds:.1f} s, {images_per_second:.0f} images/s"
 )
 logger = logging.getLogger(__name__)
 
@@ -77,11 +80,16 @@ class Trainer:
         # Of the epoch under way, in this process: loss, right answers, images.
         self._sums = torch.zeros(3, dtype=torch.float64, device=ranks.device)
         self._saved_at = time.monotonic()
+        self._interrupted = False
 
     def run(self) -> None:
-        """Train from where the progress stands to the end, then put the best epoch's weights back."""
-        while self.progress.epoch < self.recipe.epochs and not self._is_stale():
-            self._epoch()
+        """Train from where the progress stands to the end, then put the best epoch's weights back.
+
+        SIGINT ends it between two steps, its state saved, with ``KeyboardInterrupt``.
+        """
+        with self._noting_sigint():
+            while self.progress.epoch < self.recipe.epochs and not self._is_stale():
+                self._epoch()
         assert self.progress.best is not None
         self.network.load_trained(self.progress.best["tensors"])
 
@@ -158,7 +166,7 @@ class Trainer:
             "validation_accuracy": accuracy,
             "validation_nll": nll,
             "seconds": round(seconds, 2),
-            "images_per_second": round(seen / seconds, 2),
+            "images_per_second": round(seen / seconds, 1),
         }
         progress.history.append(row)
         logger.info(SUMMARY.format(**row))
@@ -180,8 +188,29 @@ class Trainer:
 
     def _save_if_due(self) -> None:
         """Between two steps, or between two epochs; the first process looks at its clock for all."""
-        if self.ranks.agree(time.monotonic() - self._saved_at >= self.save_every_s):
+        interrupted = self.ranks.agree(self._interrupted)
+        if self.ranks.agree(interrupted or time.monotonic() - self._saved_at >= self.save_every_s):
             self._save()
+        if interrupted:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def _noting_sigint(self) -> Iterator[None]:
+        """In the middle of a step there is no state worth saving. Handlers are the main thread's to set."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def interrupt(_sig: int, _frame: FrameType | None) -> None:
+            if self._interrupted:
+                raise KeyboardInterrupt
+            self._interrupted = True
+
+        before = signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def _save(self) -> None:
         progress = self.progress

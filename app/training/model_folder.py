@@ -24,7 +24,7 @@ def write_model(run: Run, progress: Progress, measurement: Measurement) -> None:
     name, store = run.options.name, run.library.store(run.options.name)
     staged = stage(run, progress, measurement)
     tensors = changed_tensors(run.network.whole.state_dict(), run.base.root_tensors)
-    receipt = export(store, make_manifest(run, measurement), tensors, staged)
+    receipt = export(store, make_manifest(run, measurement), run.labels, tensors, staged)
     staged.rmdir()
     size = _readable(receipt.weights_size_bytes)
     logger.info("%s is in %s: %d tensors differ from the base's, %s.", name, store.folder, len(tensors), size)

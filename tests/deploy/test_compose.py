@@ -144,7 +144,7 @@ def test_the_grace_period_is_longer_than_the_drain(name: str) -> None:
 
 @pytest.mark.parametrize("name", REPLICAS)
 def test_what_clients_can_make_it_hold_fits_into_the_memory_limit(name: str) -> None:
-    """The README's formula, and two gigabytes for the network and its libraries."""
+    """The formula of docs/operations.md, and two gigabytes for the network and its libraries."""
     service = OURS[name]
     workers, buffer_mb = (int(service["environment"][key]) for key in ("VGG_DECODE_WORKERS", "VGG_MAX_BUFFER_MB"))
     held = 2 * buffer_mb * 2**20 + workers * DEFAULTS.max_pixels * 18 + DEFAULTS.max_queue_size * 200_000

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.errors import InvalidParameter
-from app.http.accept import PredictQuery, read_key, read_query
+from app.http.accept import PredictQuery, choose_top_k, read_key, read_query
 from tests.contract import check_problem
 from tests.dummy import DummyNetwork, dummy_model
 from tests.pictures import png
@@ -61,3 +61,13 @@ def test_no_place_is_held_after_an_answer(guarded: RunningService) -> None:
         guarded.client.post("/predict", files={"file": data}, headers={"x-api-key": "key"})
     assert guarded.service.admission.in_flight == 0
     assert guarded.service.admission.buffered_bytes == 0
+
+
+def test_how_many_classes_are_answered(network: DummyNetwork) -> None:
+    model = dummy_model(network)
+    assert choose_top_k(None, model) == 5
+    assert choose_top_k(1000, model) == 1000
+    assert choose_top_k(None, dummy_model(DummyNetwork(), labels=model.labels[:2])) == 2
+    for wrong in (0, 1001):
+        with pytest.raises(InvalidParameter, match="between 1 and 1000"):
+            choose_top_k(wrong, model)

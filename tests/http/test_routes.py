@@ -109,6 +109,7 @@ def test_two_models_at_once_do_not_mix() -> None:
 def test_models_tell_their_digest_classes_and_preprocessing(service: RunningService) -> None:
     listed = service.client.get("/models").json()
     assert listed["default"] == "vgg16"
+    assert listed["unavailable"] == []
     (model,) = listed["models"]
     assert model["classes"] == 1000
     assert model["weights"]["sha256"] == "0" * 64
@@ -118,6 +119,17 @@ def test_models_tell_their_digest_classes_and_preprocessing(service: RunningServ
     detail = service.client.get("/models/vgg16").json()
     assert detail["labels"][207]["label_zh"] == "金毛寻回犬"
     assert len(detail["labels"]) == 1000
+
+
+def test_models_that_cannot_be_served_are_listed_with_a_reason(service: RunningService) -> None:
+    unavailable = service.service.pipeline.registry.unavailable
+    unavailable.update({"b": "It is not prepared.", "a": "It has no manifest."})
+    listed = service.client.get("/models").json()
+    assert listed["unavailable"] == [
+        {"name": "a", "reason": "It has no manifest."},
+        {"name": "b", "reason": "It is not prepared."},
+    ]
+    assert service.client.get("/models/a").status_code == 404
 
 
 def test_a_model_is_replaced_while_the_service_runs() -> None:

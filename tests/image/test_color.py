@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from app.errors import UndecodableImage
 from app.image.color import MAX_PROFILE_BYTES, is_srgb, to_srgb
 from tests.pictures import difference, photograph, plain, wide_gamut_profile
 
@@ -56,5 +57,5 @@ def test_what_is_transparent_is_white(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["F", "I", "LAB", "HSV"])
 def test_what_is_no_picture_is_refused(mode: str) -> None:
-    with pytest.raises(ValueError, match=f"mode {mode} is not a picture"):
+    with pytest.raises(UndecodableImage, match="not supported"):
         to_srgb(Image.new(mode, (2, 2)))

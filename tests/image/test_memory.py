@@ -1,4 +1,4 @@
-"""The README's bound on what decoding may hold in memory, on either path, measured in a process of its own."""
+"""The documented bound on what decoding may hold in memory, on either path, measured in a process of its own."""
 
 import subprocess
 import sys

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import ModelError
-from app.model.files import HASH_CHUNK_BYTES, disk_errors, sha256_of, write_atomically
+from app.model.files import HASH_CHUNK_BYTES, copy_atomically, disk_errors, exchange, sha256_of, write_atomically
 from app.model.manifest import read_manifest
 from tests.dummy import MODELS
 
@@ -44,6 +44,40 @@ def test_what_cannot_be_written_leaves_the_old_file_whole(tmp_path: Path) -> Non
     with pytest.raises(TypeError):
         write_atomically(path, {"new": object()})
     assert json.loads(path.read_text()) == {"old": True}
+
+
+def test_a_copy_leaves_the_old_file_to_whoever_has_it_open(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"new")
+    path = tmp_path / "deep" / "file"
+    copy_atomically(tmp_path / "source", path)
+    with path.open("rb") as old:
+        (tmp_path / "source").write_bytes(b"newer")
+        copy_atomically(tmp_path / "source", path)
+        assert old.read() == b"new"
+    assert path.read_bytes() == b"newer"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert [one.name for one in path.parent.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("how", ["in one step", "unknown to the system", "unknown to the file system"])
+def test_two_folders_change_places(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    if how == "unknown to the system":
+        monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())
+    elif how == "unknown to the file system":
+        monkeypatch.setattr("app.model.files.RENAME_EXCHANGE", 1 << 20)  # no such flag: EINVAL
+    exchange(tmp_path / "one", tmp_path / "other")
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*/*")) == ["one/other", "other/one"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_there_is_nothing_to_change_places_with(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    with pytest.raises(FileNotFoundError):
+        exchange(tmp_path / "one", tmp_path / "other")
+    assert (tmp_path / "one").is_dir()
 
 
 @pytest.mark.parametrize(

@@ -134,3 +134,15 @@ def test_the_sense_is_imagenets(anchor: dict[str, str]) -> None:
     assert label.wnid == anchor["wnid"]
     assert label.label_zh in anchor["accepted"].split(";"), label.label_en
     assert label.label_zh not in anchor["rejected"].split(";"), label.label_en
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", HEADER.encode() + b'0,,"cat,\n'], ids=["no text", "cut off"])
+def test_a_file_that_is_no_table_is_said(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(ModelError, match=r"labels\.csv cannot be read"):
+        read_labels(tmp_path / "labels.csv")
+
+
+def test_a_label_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"labels\.csv cannot be read"):
+        read_labels(tmp_path / "labels.csv")

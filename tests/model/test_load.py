@@ -7,8 +7,9 @@ from app.errors import ModelError, UnknownModel, WeightsInvalid
 from app.image.preprocess import preprocess
 from app.model.files import write_atomically
 from app.model.load import load_model
+from app.model.receipt import Receipt
 from app.model.registry import Item, run
-from app.model.store import ModelStore, Receipt
+from app.model.store import ModelStore
 from tests.pictures import photograph
 from tests.running import settings
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import ModelError
+from app.errors import ManifestInvalid, ModelError
 from app.model.manifest import read_manifest
 from tests.dummy import MODELS
 
@@ -39,6 +39,14 @@ def test_a_faulty_manifest_is_named_with_its_fault(tmp_path: Path, change: dict[
     assert str(path) in str(error.value)
 
 
-def test_a_manifest_that_is_not_json(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="not JSON"):
-        read_manifest(write(tmp_path, "{"))
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe{}", b"[" * 100_000], ids=["cut off", "no text", "too deep"])
+def test_a_manifest_that_is_not_json(tmp_path: Path, content: bytes) -> None:
+    path = write(tmp_path, "")
+    path.write_bytes(content)
+    with pytest.raises(ManifestInvalid, match="not JSON"):
+        read_manifest(path)
+
+
+def test_a_manifest_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ManifestInvalid, match="cannot be read"):
+        read_manifest(tmp_path)

@@ -2,20 +2,24 @@
 
 import gc
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from app.errors import ModelError, WeightsInvalid
+from app.errors import ManifestChanged, ModelError, WeightsInvalid
 from app.model import sharing
-from app.model.files import sha256_of, write_atomically
+from app.model.files import sha256_of, sha256_of_open, write_atomically
+from app.model.labels import read_labels
 from app.model.load import load_model
-from app.model.manifest import Base, Manifest, Preprocessing, WeightsOrigin
+from app.model.manifest import Base, Manifest, Preprocessing, WeightsOrigin, read_manifest
 from app.model.network import TorchNetwork
+from app.model.receipt import Receipt, meaning_of
 from app.model.registry import ServedModel
-from app.model.store import ModelStore, Receipt
+from app.model.store import ModelStore
+from app.model.weights import map_tensors, write_safetensors
 from tests.running import settings
 
 ARCHITECTURE = "timm:test_efficientnet"
@@ -106,6 +110,41 @@ def test_a_replaced_model_shares_with_its_base_again(store: Path) -> None:
     new = load(store, "tuned")
     assert places(new) == places(old)
     assert places(new)["conv_stem.weight"] == places(base)["conv_stem.weight"]
+
+
+@pytest.mark.parametrize("name", ["base", "tuned"])
+def test_a_file_that_is_replaced_after_it_was_checked_is_not_what_is_loaded(
+    store: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if ``mv`` ran in the moment between the check and the mapping."""
+    expected = {key: tensor.clone() for key, tensor in backbone(load(store, name)).state_dict().items()}
+    gc.collect()  # what is loaded next is not what is loaded already
+
+    def replaced_at_once(file: BinaryIO) -> str:
+        digest = sha256_of_open(file)
+        path = Path(file.name)
+        write_safetensors({key: torch.zeros_like(tensor) for key, tensor in map_tensors(path).items()}, path)
+        return digest
+
+    monkeypatch.setattr("app.model.store.sha256_of_open", replaced_at_once)
+    loaded = backbone(load(store, name)).state_dict()
+    assert all(torch.equal(loaded[key], tensor) for key, tensor in expected.items())
+    monkeypatch.undo()
+    with pytest.raises(WeightsInvalid, match="damaged"):
+        load(store, name)
+
+
+def test_weights_of_another_manifest_are_refused(store: Path) -> None:
+    tuned = ModelStore(store, "tuned")
+    manifest = read_manifest(tuned.manifest)
+    tied = tuned.read_receipt().model_copy(
+        update={"manifest_sha256": meaning_of(manifest, read_labels(tuned.folder / "labels.csv"))}
+    )
+    write_atomically(tuned.receipt, tied)
+    load(store, "tuned")
+    write_atomically(tuned.manifest, manifest.model_copy(update={"temperature": 2.0}))
+    with pytest.raises(ManifestChanged, match=r"temperature.*scripts/prepare_model\.py tuned"):
+        load(store, "tuned")
 
 
 def test_a_missing_base_is_said(store: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from app.errors import WeightsInvalid
 from app.model.files import sha256_of, write_atomically
-from app.model.store import ModelStore, Receipt, Unavailable
+from app.model.receipt import Receipt
+from app.model.store import ModelStore, Unavailable
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -45,17 +46,18 @@ def test_weights_without_a_receipt_are_not_prepared_nor_a_receipt_without_weight
 
 def test_the_receipt_vouches_for_the_weights(tmp_path: Path) -> None:
     store = prepared(tmp_path)
-    assert store.check_weights().prepared_at == NOW
+    with store.open_weights() as (receipt, _):
+        assert receipt.prepared_at == NOW
     store.weights.write_bytes(b"Weights")
-    with pytest.raises(WeightsInvalid, match=r"is damaged.*prepare_model\.py net --force"):
-        store.check_weights()
+    with pytest.raises(WeightsInvalid, match=r"is damaged.*prepare_model\.py net --force"), store.open_weights():
+        pass
 
 
 def test_damaged_weights_of_a_training_run_are_trained_again(tmp_path: Path) -> None:
     store = prepared(tmp_path, "training:pictures")
     store.weights.write_bytes(b"Weights")
-    with pytest.raises(WeightsInvalid, match=r"is damaged.*finetune\.py --name net"):
-        store.check_weights()
+    with pytest.raises(WeightsInvalid, match=r"is damaged.*finetune\.py --name net"), store.open_weights():
+        pass
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"surprise": 1}', "not JSON"])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from app.errors import ModelError, WeightsInvalid
 from app.model import weights
-from app.model.weights import fit, map_tensors, read_state_dict, write_safetensors
+from app.model.weights import fit, map_open, map_tensors, read_state_dict, write_safetensors
 
 ARCHITECTURE = "timm:test_vit"
 
@@ -98,6 +98,17 @@ def test_written_and_mapped(tensors: dict[str, Tensor], tmp_path: Path) -> None:
     write_safetensors(tensors, path)
     assert same(map_tensors(path), tensors)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_what_is_mapped_is_the_open_file_and_not_what_has_taken_its_name(
+    tensors: dict[str, Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    write_safetensors(tensors, path)
+    with path.open("rb") as file:
+        write_safetensors({"other": torch.zeros(1)}, path)
+        assert same(map_open(file), tensors)
+    assert map_tensors(path).keys() == {"other"}
 
 
 def test_a_full_disk_leaves_nothing_behind(

@@ -70,3 +70,20 @@ def test_what_was_measured_goes_into_the_receipt_once(
     assert list(measured.values()) == [16]  # the larger, the faster
     assert len(said) == 1
     assert said[0].endswith("1: 1.0, 2: 4.0, 4: 16.0, 8: 64.0, 16: 256.0; taking 16.")
+
+
+def test_a_model_that_was_replaced_while_it_was_measured_keeps_its_own_receipt(
+    embedded_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(embedded_store, tmp_path, dirs_exist_ok=True)
+    settings = Settings(store_dir=tmp_path, device="cpu", precision="fp32")
+    store = Library.from_settings(settings).store(MANIFEST.name)
+    replaced = store.read_receipt().model_copy(update={"weights_sha256": "1" * 64})
+
+    def seconds(*_: object) -> float:
+        write_atomically(store.receipt, replaced)
+        return 1.0
+
+    monkeypatch.setattr("app.preparing.batch_size.seconds_per_batch", seconds)
+    measure_batch_size(MANIFEST, settings, lambda _: None)
+    assert store.read_receipt().weights_sha256 == "1" * 64

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,6 +168,79 @@ def test_anybodys_own_weights_become_a_model(prepare: Prepare, state_dict: Path,
     assert manifest["preprocessing"]["crop"] == 160  # what timm says of this architecture
 
 
+def test_a_supplied_file_does_not_vouch_for_itself_by_its_name(
+    prepare: Prepare, state_dict: Path, tmp_path: Path
+) -> None:
+    for name in (f"vgg11-{hashlib.sha256(state_dict.read_bytes()).hexdigest()[:8]}.pth", "anything.pth"):
+        (tmp_path / name).write_bytes(state_dict.read_bytes())
+        result = prepare(tmp_path, "vgg11", "--from-file", str(tmp_path / name))
+        assert result.returncode == 1
+        assert "is not the published file" in result.stderr
+        assert "--name NAME" in result.stderr
+    result = prepare(tmp_path, "vgg16", "--from-file", str(state_dict), "--sha256", "0" * 64)
+    assert result.returncode == 1
+    assert "has the SHA-256 397923af" in result.stderr
+
+
+def own(state_dict: Path) -> list[str]:
+    return ["--name", "mine", "--architecture", ARCHITECTURE, "--from-file", str(state_dict)]
+
+
+def test_a_manifest_that_was_edited_is_taken_by_the_same_command(
+    prepare: Prepare, state_dict: Path, tmp_path: Path
+) -> None:
+    assert prepare(tmp_path, *own(state_dict)).returncode == 0
+    path = tmp_path / "mine" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"temperature": 2.0}))
+    result = prepare(tmp_path, "mine")
+    assert result.returncode == 0, result.stderr
+    assert "The manifest of mine has changed" in result.stdout
+    assert "Converting" not in result.stdout
+    assert "already prepared" in prepare(tmp_path, "mine").stdout
+
+
+def test_a_manifest_that_names_other_weights_has_them_fetched(
+    prepare: Prepare, state_dict: Path, tmp_path: Path
+) -> None:
+    data, store = state_dict.read_bytes(), tmp_path / "store"
+    tensors = torch.load(state_dict, weights_only=True)
+    torch.save({name: tensor * 2 for name, tensor in tensors.items()}, tmp_path / "other.pth")
+    models, other = manifest_dir(tmp_path, published(data)), (tmp_path / "other.pth").read_bytes()
+    with hosting(data) as host:
+        assert prepare(store, "net", "--url", host.url, VGG_MODELS_DIR=str(models)).returncode == 0
+    shutil.rmtree(models)
+    manifest_dir(tmp_path, published(other))
+    with hosting(other) as host:
+        result = prepare(store, "net", "--url", host.url)
+    assert result.returncode == 0, result.stderr
+    receipt = json.loads((store / "net" / "receipt.json").read_text())
+    assert receipt["source_sha256"] == hashlib.sha256(other).hexdigest()
+
+
+def test_a_model_of_another_store_is_installed_and_taken_back(
+    prepare: Prepare, state_dict: Path, tmp_path: Path
+) -> None:
+    assert prepare(tmp_path / "a", *own(state_dict)).returncode == 0
+    store, folder = tmp_path / "b", str(tmp_path / "a" / "mine")
+    assert "is no earlier version" in prepare(store, "--rollback", "mine").stderr
+    result = prepare(store, "--install", folder)
+    assert result.returncode == 0, result.stderr
+    assert "mine, version 1, is installed. A running service" in result.stdout
+    assert "POST /models/mine/load" in result.stdout
+    assert "is installed already" in prepare(store, "--install", folder).stdout
+    assert prepare(store, "--install", folder, "--name", "other").returncode == 0
+    assert json.loads((store / "other" / "manifest.json").read_text())["name"] == "other"
+    path = tmp_path / "a" / "mine" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "2"}))
+    result = prepare(store, "--install", folder)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"Cannot install {folder}: The manifest of 'mine' has changed")
+    assert prepare(tmp_path / "a", "mine").returncode == 0
+    assert prepare(store, "--install", folder).returncode == 0
+    assert "mine is version 1 again" in prepare(store, "--rollback", "mine").stdout
+    assert json.loads((store / "mine" / "manifest.json").read_text())["version"] == "1"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -205,6 +279,10 @@ def test_mistakes_get_one_clear_line(prepare: Prepare, tmp_path: Path, arguments
         [],
         ["vgg16", "--name", "x", "--architecture", "vgg16", "--from-file", "x.pth"],
         ["--name", "x"],
+        ["vgg16", "--install", "x"],
+        ["--install", "x", "--rollback", "x"],
+        ["--install", "x", "--name", "../x"],
+        ["--rollback", "../x"],
         ["--name", "Bad Name", "--architecture", "vgg16", "--from-file", "x.pth"],
     ],
 )

@@ -6,14 +6,16 @@ import pytest
 
 from app.errors import ModelError, WeightsUnavailable
 from app.model.manifest import read_manifest
+from app.model.network import TORCHVISION_VGGS
 from app.preparing.origin import (
     IMAGENET_LABELS,
     own_manifest,
     packaged_file,
     published_manifest,
+    published_prefix,
     refuse_unusable,
-    sha256_prefix,
     torchvision_weights,
+    with_digest,
 )
 from tests.dummy import MODELS
 
@@ -23,7 +25,7 @@ def test_the_shipped_vgg16_is_what_torchvision_publishes() -> None:
     for field in ("name", "version", "architecture", "preprocessing", "labels", "temperature"):
         assert getattr(shipped, field) == getattr(published, field), field
     assert shipped.weights.source == published.weights.source
-    prefix = sha256_prefix(torchvision_weights(published.weights.source).url)
+    prefix = published_prefix(published.weights.source)
     assert prefix
     assert shipped.weights.sha256
     assert shipped.weights.sha256.startswith(prefix)
@@ -56,12 +58,28 @@ def test_weights_without_a_classifier_are_refused_by_either_name() -> None:
     refuse_unusable("vgg16-397923af.pth")
 
 
-@pytest.mark.parametrize(
-    ("name", "digits"),
-    [("vgg16-397923af.pth", "397923af"), ("net.pth", None), ("net-abc.pth", None), ("a-397923AF.pth", None)],
-)
-def test_the_digits_in_a_files_name(name: str, digits: str | None) -> None:
-    assert sha256_prefix(name) == digits
+@pytest.mark.parametrize("architecture", TORCHVISION_VGGS)
+def test_the_published_digits_are_those_of_torchvisions_address(architecture: str) -> None:
+    source = published_manifest(architecture).weights.source
+    prefix = published_prefix(source)
+    assert prefix
+    assert torchvision_weights(source).url.endswith(f"/{architecture}-{prefix}.pth")
+
+
+@pytest.mark.parametrize("source", ["file:vgg16-397923af.pth", "package:x/vgg16-397923af.pth", "training:a-397923af.b"])
+def test_a_files_own_name_publishes_nothing(source: str) -> None:
+    assert published_prefix(source) is None
+
+
+def test_a_digest_of_ones_own_may_not_contradict_the_known_one() -> None:
+    shipped, published = read_manifest(MODELS / "vgg16" / "manifest.json"), published_manifest("vgg11")
+    own = own_manifest("mine", "vgg11", Path("net.pth"), IMAGENET_LABELS)
+    assert with_digest(own, "0" * 64).weights.sha256 == "0" * 64
+    whole = f"{published_prefix(published.weights.source)}{'0' * 56}"
+    assert with_digest(published, whole).weights.sha256 == whole
+    for manifest in (shipped, published):
+        with pytest.raises(ModelError, match=r"has the SHA-256 .*--name NAME"):
+            with_digest(manifest, "0" * 64)
 
 
 def test_ones_own_weights_are_preprocessed_as_the_architectures_published_ones() -> None:

@@ -1,6 +1,8 @@
 """``scripts/serve``, the first thing anybody sees. No test here needs a network."""
 
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -79,6 +81,22 @@ def test_without_vgg16s_weights_the_embedded_default_answers_and_says_so(tmp_pat
 
     _, output = answers(tmp_path, "--retry")
     assert "Downloading" in output
+
+
+def test_a_manifest_that_came_with_an_upgrade_is_taken_at_the_next_start(embedded_store: Path, tmp_path: Path) -> None:
+    """As if the weights had been prepared for the manifest of the version before."""
+    shutil.copytree(embedded_store, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "efficientnet_lite0" / "receipt.json"
+    receipt = json.loads(path.read_text())
+    receipt["manifest_sha256"]["preprocessing"] = "0" * 64
+    path.write_text(json.dumps(receipt | {"best_batch_size": {"cpu x1 fp32": 2}}))
+    answer, output = answers(tmp_path, "--model", "efficientnet_lite0")
+    assert answer["model"]["fallback"] is False  # type: ignore[index]
+    assert "The manifest of efficientnet_lite0 has changed since it was prepared." in output
+    assert "Converting" not in output
+    again, output = answers(tmp_path, "--model", "efficientnet_lite0")
+    assert again["model"] == answer["model"]
+    assert "has changed" not in output
 
 
 def test_strict_never_falls_back(tmp_path: Path) -> None:

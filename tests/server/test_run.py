@@ -10,7 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.model.files import write_atomically
+from app.model.manifest import read_manifest
 from app.model.store import ModelStore
+from tests.dummy import MODELS
 from tests.pictures import encode, photograph
 from tests.running import ROOT, clean_environment, running_process, wait_until
 
@@ -66,6 +69,46 @@ def test_damaged_weights_end_the_process(embedded_store: Path, tmp_path: Path) -
     result = start(VGG_STORE_DIR=str(tmp_path), VGG_MODEL=NAME, VGG_LOG_FORMAT="text")
     assert result.returncode == 1
     assert "is damaged" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_odd_folders_in_the_store_do_not_stop_the_service(embedded_store: Path, tmp_path: Path) -> None:
+    """A copy that somebody made for safety, and a model that is damaged: neither was asked for by name."""
+    for name in (NAME, f"{NAME}.bak", "damaged"):
+        shutil.copytree(embedded_store / NAME, tmp_path / name)
+    manifest = read_manifest(MODELS / NAME / "manifest.json").model_copy(update={"name": "damaged"})
+    damaged = ModelStore(tmp_path, "damaged")
+    write_atomically(damaged.manifest, manifest)
+    damaged.weights.write_bytes(damaged.weights.read_bytes()[:-1] + b"?")
+    environment = {"VGG_STORE_DIR": str(tmp_path), "VGG_MODEL": NAME}
+    with running_process(environment) as (url, process):
+        listed = httpx.get(f"{url}/models").json()
+        assert [model["name"] for model in listed["models"]] == [NAME]
+        assert listed["unavailable"] == [
+            {"name": "damaged", "reason": "Its weights or their receipt are damaged."},
+            {"name": f"{NAME}.bak", "reason": "It has no manifest."},
+        ]
+        assert httpx.post(f"{url}/predict", files={"file": CAT}).status_code == 200
+        log = process.end()
+    assert f"Not serving {NAME}.bak, which nobody asked for by name" in log
+    assert "Not serving damaged, which nobody asked for by name" in log
+    assert process.status == 0
+    asked = start(**environment, VGG_MODELS="damaged")
+    assert asked.returncode == 1
+    assert "is damaged" in asked.stderr
+
+
+def test_a_manifest_that_has_changed_since_is_said_with_the_command_that_mends_it(
+    embedded_store: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(embedded_store, tmp_path, dirs_exist_ok=True)
+    manifest = read_manifest(MODELS / NAME / "manifest.json")
+    weights = manifest.weights.model_copy(update={"sha256": "0" * 64})
+    write_atomically(ModelStore(tmp_path, NAME).manifest, manifest.model_copy(update={"weights": weights}))
+    result = start(VGG_STORE_DIR=str(tmp_path), VGG_MODEL=NAME, VGG_LOG_FORMAT="text")
+    assert result.returncode == 1
+    assert "names other weights than those that are prepared" in result.stderr
+    assert f"scripts/prepare_model.py {NAME} --force" in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -17,10 +17,13 @@ from tests.dummy import DummyNetwork, dummy_model
 class Case:
     """A loader with what it fills."""
 
-    def __init__(self, load: Load, *names: str, fallback_for: str | None = None) -> None:
+    def __init__(
+        self, load: Load, *names: str, fallback_for: str | None = None, optional: frozenset[str] = frozenset()
+    ) -> None:
         self.registry, self.lifecycle = Registry(names[0]), Lifecycle()
         self.metrics = Metrics()
-        self.loader = Loader(load, self.registry, Selection(names, fallback_for), self.lifecycle, self.metrics)
+        selection = Selection(names, fallback_for, optional, {"odd": "It is odd."})
+        self.loader = Loader(load, self.registry, selection, self.lifecycle, self.metrics)
 
     async def run(self) -> None:
         """Until what was selected is loaded, or cannot be."""
@@ -36,6 +39,8 @@ def load(name: str) -> ServedModel:
         raise UnknownModel("no manifest")
     if name == "damaged":
         raise ModelError("secret/path is damaged")
+    if name == "defect":
+        raise LookupError("secret")
     return dummy_model(DummyNetwork(), name)
 
 
@@ -63,6 +68,32 @@ def test_one_model_that_cannot_be_had_is_the_whole_services_failure(name: str) -
     case = Case(load, "a", name)
     asyncio.run(case.run())
     assert case.lifecycle.state is State.FAILED
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("unknown", "It has no manifest."),
+        ("damaged", "It cannot be loaded; the service's log says why."),
+        ("defect", "It cannot be loaded; the service's log says why."),
+    ],
+)
+def test_a_model_that_nobody_asked_for_is_left_out(name: str, reason: str, caplog: pytest.LogCaptureFixture) -> None:
+    case = Case(load, "a", name, "z", optional=frozenset({name, "z"}))
+    assert asyncio.run(_all(case)) == ["a", "z"]
+    assert case.lifecycle.state is State.READY
+    assert case.registry.unavailable == {"odd": "It is odd.", name: reason}
+    assert f"Not serving {name}, which nobody asked for by name." in caplog.text
+
+
+def test_a_model_that_is_loaded_after_all_is_available() -> None:
+    async def scenario(case: Case) -> None:
+        case.registry.unavailable["a"] = "It was damaged."
+        await case.loader.load("a")
+        assert "a" not in case.registry.unavailable
+        await case.loader.close()
+
+    asyncio.run(scenario(Case(load, "a")))
 
 
 def test_a_defect_while_loading_is_a_failure_and_not_silence(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from app.errors import DeadlineExceeded, InternalError, InvalidParameter, UnsupportedMediaType
+from app.errors import DeadlineExceeded, InternalError, UnsupportedMediaType
 from app.image.reader import Reader
 from app.model.registry import Candidate, Item, Registry, ServedModel, run
 from app.serving.batcher import Batcher
 from app.serving.metrics import Metrics
-from app.serving.pipeline import Pipeline, Prediction, choose_top_k
+from app.serving.pipeline import Pipeline, Prediction
 from tests.dummy import POISON_BLUE, DummyNetwork, dummy_model, expected_class
 from tests.pictures import png
 
@@ -82,12 +82,3 @@ def test_nobody_waits_for_a_network_that_is_given_up() -> None:
         network.gate.set()
 
     ask(Metrics(), scenario)
-
-
-def test_how_many_classes_are_answered() -> None:
-    assert choose_top_k(None, MODEL) == 5
-    assert choose_top_k(1000, MODEL) == 1000
-    assert choose_top_k(None, dummy_model(DummyNetwork(), labels=MODEL.labels[:2])) == 2
-    for wrong in (0, 1001):
-        with pytest.raises(InvalidParameter, match="between 1 and 1000"):
-            choose_top_k(wrong, MODEL)

@@ -22,7 +22,7 @@ def library(store: Path, tmp_path: Path) -> Library:
     staged = tmp_path / "staged"
     staged.mkdir()
     manifest = base.manifest.model_copy(update={"name": CHILD, "base": base.root})
-    export(library.store(CHILD), manifest, {"head.bias": torch.full((1000,), 7.0)}, staged)
+    export(library.store(CHILD), manifest, base.labels, {"head.bias": torch.full((1000,), 7.0)}, staged)
     return library
 
 

@@ -3,11 +3,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from app.model.labels import read_labels
 from app.model.manifest import Manifest, WeightsOrigin, read_manifest
 from app.model.store import ModelStore
 from app.model.weights import map_tensors
 from app.preparing.origin import torchvision_preprocessing
 from app.training.export import changed_tensors, export
+from tests.dummy import MODELS
+
+LABELS = read_labels(MODELS / "labels" / "catdog.csv")
 
 MANIFEST = Manifest(
     name="new",
@@ -40,11 +44,17 @@ def test_a_model_is_whole_and_replaces_one_of_its_name(tmp_path: Path, times: in
     store = ModelStore(tmp_path / "store", "new")
     for time in range(times):
         receipt = export(
-            ModelStore(tmp_path / "store", "new"), MANIFEST, {"a": torch.full((2,), time)}, staged(tmp_path, f"{time}")
+            ModelStore(tmp_path / "store", "new"),
+            MANIFEST,
+            LABELS,
+            {"a": torch.full((2,), time)},
+            staged(tmp_path, f"{time}"),
         )
         assert not any((tmp_path / "staged").iterdir())
         (tmp_path / "staged").rmdir()
-    assert store.check_weights() == store.read_receipt() == receipt
+    with store.open_weights() as (read, _):
+        assert read == receipt
+    receipt.check(read_manifest(store.manifest), LABELS)
     assert receipt.source == "training:images"
     assert map_tensors(store.weights)["a"].tolist() == [times - 1] * 2
     assert read_manifest(store.manifest) == MANIFEST
@@ -53,8 +63,8 @@ def test_a_model_is_whole_and_replaces_one_of_its_name(tmp_path: Path, times: in
 
 
 def test_a_service_that_is_running_keeps_what_it_has_mapped(tmp_path: Path) -> None:
-    export(ModelStore(tmp_path / "store", "new"), MANIFEST, {"a": torch.zeros(1000)}, staged(tmp_path, "0"))
+    export(ModelStore(tmp_path / "store", "new"), MANIFEST, LABELS, {"a": torch.zeros(1000)}, staged(tmp_path, "0"))
     mapped = map_tensors(ModelStore(tmp_path / "store", "new").weights)["a"]
     (tmp_path / "staged").rmdir()
-    export(ModelStore(tmp_path / "store", "new"), MANIFEST, {"a": torch.ones(1000)}, staged(tmp_path, "1"))
+    export(ModelStore(tmp_path / "store", "new"), MANIFEST, LABELS, {"a": torch.ones(1000)}, staged(tmp_path, "1"))
     assert not mapped.any()

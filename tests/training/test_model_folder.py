@@ -48,7 +48,9 @@ def test_a_run_becomes_a_folder_that_tells_all_about_it(run: Run, store: Path) -
     assert manifest.training is not None
     assert manifest.training.metrics["top1"] == 0.5
     assert manifest.training.split_sha256 == hashlib.sha256((folder.folder / "split.csv").read_bytes()).hexdigest()
-    assert folder.check_weights().weights_size_bytes == folder.weights.stat().st_size
+    with folder.open_weights() as (receipt, _):
+        assert receipt.weights_size_bytes == folder.weights.stat().st_size
+    run.library.require_prepared("new")
     left_out = dict(csv.reader((folder.folder / "excluded.csv").read_text(encoding="utf-8").splitlines()))
     assert left_out == {"path": "reason"} | {one.path: one.reason for one in run.refused}
     assert not (folder.folder / "half").exists()

@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -61,6 +62,27 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(
     assert weights(store) == weights(uninterrupted)
     assert history(store) == history(uninterrupted)
     assert not (store / ".training" / "catdog").exists()
+
+
+def test_interrupted_at_the_keyboard_it_saves_what_it_has(uninterrupted: Path, store: Path, pictures: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, *command(pictures, *HARD, "--checkpoint-seconds", "3600")],
+        cwd=ROOT,
+        env=environment(store),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    words = ""
+    while "Epoch 1/2" not in words:
+        words += process.stderr.read(1)
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=120)[1]
+    assert process.returncode == 130, rest
+    assert "--resume" in rest
+    assert finetune(store, pictures, *HARD, "--resume") == 0
+    assert weights(store) == weights(uninterrupted)
+    assert history(store) == history(uninterrupted)
 
 
 def test_two_processes_learn_what_one_does(uninterrupted: Path, store: Path, pictures: Path) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from app.image.reader import Reader
+from app.model.labels import read_labels
 from app.model.load import load_model
 from app.model.manifest import Manifest, Preprocessing, WeightsOrigin
 from app.model.network import TorchNetwork, build_backbone
@@ -60,7 +61,7 @@ def vgg_store(tmp_path: Path) -> Iterator[Path]:
     staged.mkdir()
     header = "class_index,wnid,label_en,label_zh,synonyms_en,synonyms_zh"
     (staged / "labels.csv").write_text(f"{header}\n0,,one,一,,\n1,,two,二,,\n2,,three,三,,\n", encoding="utf-8")
-    export(ModelStore(store, BASE.name), BASE, random_vgg(), staged)
+    export(ModelStore(store, BASE.name), BASE, read_labels(staged / "labels.csv"), random_vgg(), staged)
     yield store
     shutil.rmtree(store)
 

@@ -1,6 +1,8 @@
 """The command behind ``scripts/fuzz.py``."""
 
 import argparse
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from app.settings import CHECKOUT
@@ -11,6 +13,10 @@ from tests.system.fuzzing.http import fuzz_http
 def main(text: str, arguments: list[str] | None = None) -> int:
     """What the door runs; ``text`` is its help. Returns the exit status."""
     given = parse_arguments(text, arguments)
+    needed = "schemathesis" if given.command == "http" else "atheris"
+    if find_spec(needed) is None:
+        print(f"{needed} is not installed: scripts/install --extras embedded,dev,fuzz", file=sys.stderr)
+        return 1
     folder = given.folder.absolute()
     if given.command == "http":
         return fuzz_http(given.seconds, given.examples, folder / "http")
