@@ -49,7 +49,7 @@ def device_kind(device: torch.device, precision: str) -> str:
     return f"{hardware} {precision}"
 
 
-def build_backbone(architecture: str, classes: int) -> nn.Module:
+def build_architecture(architecture: str, classes: int) -> nn.Module:
     """An architecture without weights (on the ``meta`` device: no memory, no initialisation).
 
     Raises ``ModelError`` for an architecture that neither torchvision's VGGs nor timm has.
@@ -94,34 +94,34 @@ class Normalise(nn.Module):
         return pixels.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
 
 
-class Classifier(nn.Module):
-    """Pixels in, logits out: normalising in fp32, then the backbone in its own precision."""
+class FromPixels(nn.Module):
+    """A network that takes pixels: normalising in fp32, then the layers in their own precision."""
 
-    def __init__(self, backbone: nn.Module, preprocessing: Preprocessing, dtype: torch.dtype) -> None:
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing, dtype: torch.dtype) -> None:
         super().__init__()
         self.normalise = Normalise(preprocessing)
-        self.backbone = backbone
+        self.network = network
         self.dtype = dtype
 
     def forward(self, pixels: Tensor) -> Tensor:
         """uint8 (N, 3, height, width) -> fp32 logits (N, classes)."""
-        logits: Tensor = self.backbone(self.normalise(pixels).to(self.dtype))
+        logits: Tensor = self.network(self.normalise(pixels).to(self.dtype))
         return logits.float()
 
 
 class TorchNetwork:
-    """A classifier with weights on a device, behind the interface that the batcher's ``run`` calls."""
+    """A network with weights on a device, behind the interface that the batcher's ``run`` calls."""
 
     def __init__(
         self,
-        classifier: Classifier,
+        module: FromPixels,
         device: torch.device,
         temperature: float = 1.0,
         tensors: Mapping[str, Tensor] | None = None,
     ) -> None:
         """``tensors`` are kept, so that models loaded later find them (see ``sharing``)."""
         self.tensors = tensors
-        self.classifier = classifier.eval().requires_grad_(requires_grad=False)
+        self.module = module.eval().requires_grad_(requires_grad=False)
         self.device = device
         self.temperature = temperature
 
@@ -132,7 +132,7 @@ class TorchNetwork:
         Pictures lie in memory as rows of RGB pixels, which is what torch calls channels_last: no copy is made here.
         """
         batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        logits: Tensor = self.classifier(batch.to(self.device, non_blocking=True))
+        logits: Tensor = self.module(batch.to(self.device, non_blocking=True))
         return logits
 
     @torch.inference_mode()
@@ -162,16 +162,16 @@ def build_network(
     ``ModelError`` when names or shapes do not fit.
     """
     dtype = PRECISIONS[precision]
-    backbone = build_backbone(manifest.architecture, classes)
+    network = build_architecture(manifest.architecture, classes)
     placed = {name: place(tensor, device, dtype) for name, tensor in tensors.items()}
-    load_tensors(backbone, placed, manifest.architecture)
-    classifier = Classifier(backbone, manifest.preprocessing, dtype).to(device)
-    return TorchNetwork(classifier, device, manifest.temperature, placed)
+    load_tensors(network, placed, manifest.architecture)
+    module = FromPixels(network, manifest.preprocessing, dtype).to(device)
+    return TorchNetwork(module, device, manifest.temperature, placed)
 
 
-def load_tensors(backbone: nn.Module, tensors: Mapping[str, Tensor], architecture: str) -> None:
-    """Give a backbone its weights. Raises ``ModelError`` naming the first tensors that do not fit."""
-    expected = {name: tuple(tensor.shape) for name, tensor in backbone.state_dict().items()}
+def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], architecture: str) -> None:
+    """Give a network its weights. Raises ``ModelError`` naming the first tensors that do not fit."""
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     faults = [f"{name} is missing" for name in expected if name not in given]
     faults += [f"{name} does not belong to it" for name in given if name not in expected]
@@ -183,7 +183,7 @@ def load_tensors(backbone: nn.Module, tensors: Mapping[str, Tensor], architectur
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise ModelError(f"The weights do not fit {architecture}: {'; '.join(faults[:3])}{more}.")
-    backbone.load_state_dict(tensors, strict=True, assign=True)
+    network.load_state_dict(tensors, strict=True, assign=True)
 
 
 def place(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:

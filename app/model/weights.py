@@ -16,7 +16,7 @@ from torch import Tensor
 
 from app.errors import ModelError, WeightsInvalid
 from app.model.files import disk_errors
-from app.model.network import build_backbone, load_tensors
+from app.model.network import build_architecture, load_tensors
 
 # Where training scripts commonly put the state dict inside what they save.
 WRAPPERS = ("state_dict", "model", "model_state_dict")
@@ -74,15 +74,15 @@ def fit(tensors: Mapping[str, Tensor], architecture: str, classes: int, by_posit
 
     Raises ``WeightsInvalid`` when the number of classes, a name or a shape differs, or a value is not finite.
     """
-    backbone = build_backbone(architecture, classes)
+    network = build_architecture(architecture, classes)
     if by_position:
-        names = list(backbone.state_dict())
+        names = list(network.state_dict())
         if len(names) != len(tensors):
             raise WeightsInvalid(f"{architecture} has {len(names)} tensors, the file has {len(tensors)}.")
         tensors = dict(zip(names, tensors.values(), strict=True))
-    _check_classes(tensors, backbone.state_dict(), classes)
+    _check_classes(tensors, network.state_dict(), classes)
     try:
-        load_tensors(backbone, tensors, architecture)
+        load_tensors(network, tensors, architecture)
     except ModelError as error:
         raise WeightsInvalid(str(error)) from error
     for name, tensor in tensors.items():

@@ -15,7 +15,7 @@ from app.model.files import copy_atomically, sha256_of, write_atomically
 from app.model.labels import Label, read_labels
 from app.model.library import Library
 from app.model.manifest import Manifest, WeightsOrigin
-from app.model.network import build_backbone
+from app.model.network import build_architecture
 from app.model.receipt import RENEWABLE, Receipt, meaning_of
 from app.model.sharing import read_weights
 from app.model.store import ModelStore, Unavailable
@@ -60,7 +60,7 @@ def prepare(
     """
     store = library.store(manifest.name)
     labels = read_labels(labels_file) if labels_file else library.labels(manifest)
-    build_backbone(manifest.architecture, len(labels))  # an unknown architecture is said before a long download
+    build_architecture(manifest.architecture, len(labels))  # an unknown architecture is said before a long download
     with _locked(store):
         source, is_ours = _obtain(manifest.weights, store, from_file, url, say)
         verified = _verify(source, manifest.weights, is_ours, say)

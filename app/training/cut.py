@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from app.errors import ModelError
 from app.model.manifest import Preprocessing
-from app.model.network import TORCHVISION_VGGS, Normalise, build_backbone, load_tensors, place
+from app.model.network import TORCHVISION_VGGS, Normalise, build_architecture, load_tensors, place
 from app.training.dropout import RowDropout, replace_dropout
 
 Train = Literal["head", "classifier", "block5", "all"]
@@ -81,7 +81,7 @@ def cut_network(
     The new head is drawn from ``seed``; with ``keep_head`` the base's own is kept. Raises ``ModelError`` for an
     architecture that cannot be cut there.
     """
-    network = build_backbone(architecture, classes)
+    network = build_architecture(architecture, classes)
     given = {name: place(tensor, torch.device("cpu"), torch.float32) for name, tensor in tensors.items()}
     if not keep_head:
         given |= _draw_head(network, classes, seed)

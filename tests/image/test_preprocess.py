@@ -10,7 +10,7 @@ from torchvision.transforms import functional
 from app.image.preprocess import preprocess, resized_size
 from app.image.views import Place, Views
 from app.model.manifest import read_manifest
-from app.model.network import Classifier
+from app.model.network import FromPixels
 from tests.dummy import MODELS
 from tests.pictures import photograph, plain
 
@@ -28,7 +28,7 @@ def test_the_network_sees_what_torchvision_would_show_it(name: str, size: tuple[
     image = photograph(name).resize(size)
     reference = VGG16_Weights.IMAGENET1K_V1.transforms()(image)
     pixels = torch.from_numpy(preprocess(image, VGG16)).permute(0, 3, 1, 2)
-    seen = Classifier(torch.nn.Identity(), VGG16_PREPROCESSING, torch.float32)(pixels)[0]
+    seen = FromPixels(torch.nn.Identity(), VGG16_PREPROCESSING, torch.float32)(pixels)[0]
     assert seen.shape == reference.shape == (3, 224, 224)
     assert torch.equal(seen, reference)
 

@@ -8,7 +8,7 @@ from app.errors import ModelError
 from app.model.manifest import Manifest, read_manifest
 from app.model.network import (
     TorchNetwork,
-    build_backbone,
+    build_architecture,
     build_network,
     is_emulated,
     resolve_device,
@@ -67,7 +67,7 @@ def test_a_batch_answers_as_each_image_alone(tensors: dict[str, Tensor]) -> None
 
 def test_half_precision_gives_nearly_the_same_probabilities(tensors: dict[str, Tensor]) -> None:
     full, half = build(tensors), build(tensors, "bf16")
-    assert next(half.classifier.backbone.parameters()).dtype == torch.bfloat16
+    assert next(half.module.network.parameters()).dtype == torch.bfloat16
     expected = torch.softmax(full.logits(pixels()), 1)
     assert torch.allclose(expected, torch.softmax(half.logits(pixels()), 1), atol=0.03)
 
@@ -92,7 +92,7 @@ def test_a_processor_without_instructions_for_a_precision(
 
 def test_convolutions_are_channels_last_and_the_rest_is_not_copied(tensors: dict[str, Tensor]) -> None:
     network = build(tensors)
-    state = network.classifier.backbone.state_dict()
+    state = network.module.network.state_dict()
     assert state["conv_stem.weight"].is_contiguous(memory_format=torch.channels_last)
     assert state["classifier.weight"].data_ptr() == tensors["classifier.weight"].data_ptr()
 
@@ -107,17 +107,18 @@ def test_an_answer_that_is_not_finite_is_an_error(tensors: dict[str, Tensor]) ->
 @pytest.mark.parametrize("architecture", ["vgg11", "vgg13", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"])
 def test_every_vgg_of_torchvision(architecture: str) -> None:
     expected = {name: tensor.shape for name, tensor in meta(architecture).state_dict().items()}
-    assert {name: tensor.shape for name, tensor in build_backbone(architecture, 1000).state_dict().items()} == expected
+    ours = build_architecture(architecture, 1000).state_dict()
+    assert {name: tensor.shape for name, tensor in ours.items()} == expected
 
 
 def test_vgg16_has_the_papers_number_of_weights() -> None:
-    assert sum(tensor.numel() for tensor in build_backbone("vgg16", 1000).parameters()) == 138_357_544
+    assert sum(tensor.numel() for tensor in build_architecture("vgg16", 1000).parameters()) == 138_357_544
 
 
 @pytest.mark.parametrize("architecture", ["resnet50", "vgg17", "timm:no_such_network", ""])
 def test_an_unknown_architecture_is_refused(architecture: str) -> None:
     with pytest.raises(ModelError, match="architecture"):
-        build_backbone(architecture, 1000)
+        build_architecture(architecture, 1000)
 
 
 def test_weights_of_another_architecture_are_refused_by_name(tensors: dict[str, Tensor]) -> None:

@@ -66,13 +66,13 @@ def load(store: Path, name: str, device: str = "cpu", **changes: object) -> Serv
     return load_model(name, settings(store_dir=store, device=device, **changes))
 
 
-def backbone(model: ServedModel) -> nn.Module:
+def network_of(model: ServedModel) -> nn.Module:
     assert isinstance(model.network, TorchNetwork)
-    return model.network.classifier.backbone
+    return model.network.module.network
 
 
 def places(model: ServedModel) -> dict[str, int]:
-    return {name: tensor.untyped_storage().data_ptr() for name, tensor in backbone(model).state_dict().items()}
+    return {name: tensor.untyped_storage().data_ptr() for name, tensor in network_of(model).state_dict().items()}
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -84,7 +84,7 @@ def test_unchanged_tensors_are_in_memory_once(store: Path, order: tuple[str, str
         "classifier.weight",
         "classifier.bias",
     }
-    convolution = backbone(loaded["tuned"]).state_dict()["conv_stem.weight"]
+    convolution = network_of(loaded["tuned"]).state_dict()["conv_stem.weight"]
     assert convolution.is_contiguous(memory_format=torch.channels_last)  # the placed copy is what is shared
 
 
@@ -117,7 +117,7 @@ def test_a_file_that_is_replaced_after_it_was_checked_is_not_what_is_loaded(
     store: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if ``mv`` ran in the moment between the check and the mapping."""
-    expected = {key: tensor.clone() for key, tensor in backbone(load(store, name)).state_dict().items()}
+    expected = {key: tensor.clone() for key, tensor in network_of(load(store, name)).state_dict().items()}
     gc.collect()  # what is loaded next is not what is loaded already
 
     def replaced_at_once(file: BinaryIO) -> str:
@@ -127,7 +127,7 @@ def test_a_file_that_is_replaced_after_it_was_checked_is_not_what_is_loaded(
         return digest
 
     monkeypatch.setattr("app.model.store.sha256_of_open", replaced_at_once)
-    loaded = backbone(load(store, name)).state_dict()
+    loaded = network_of(load(store, name)).state_dict()
     assert all(torch.equal(loaded[key], tensor) for key, tensor in expected.items())
     monkeypatch.undo()
     with pytest.raises(WeightsInvalid, match="damaged"):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from app.errors import ModelError
-from app.model.network import Classifier, build_backbone
+from app.model.network import FromPixels, build_architecture
 from app.preparing.origin import torchvision_preprocessing
 from app.training.cut import CutNetwork, Train, cut_network
 from app.training.recipe import make_optimizer
@@ -16,7 +16,7 @@ PREPROCESSING = torchvision_preprocessing()
 def weights(architecture: str) -> dict[str, Tensor]:
     """Small random weights, the big matrices as views of a single row: no gigabytes for a test."""
     generator = torch.Generator().manual_seed(0)
-    state = build_backbone(architecture, 1000).state_dict()
+    state = build_architecture(architecture, 1000).state_dict()
     return {
         name: torch.randn(1, *tensor.shape[1:], generator=generator).mul(0.01).expand(tensor.shape)
         for name, tensor in state.items()
@@ -65,7 +65,7 @@ def test_both_sides_are_the_network_that_is_served(vgg: dict[str, Tensor]) -> No
     network = cut(vgg, "classifier")
     network.trained.eval()
     pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64), dtype=np.uint8))
-    served = Classifier(network.whole.eval(), PREPROCESSING, torch.float32)
+    served = FromPixels(network.whole.eval(), PREPROCESSING, torch.float32)
     with torch.no_grad():
         assert torch.equal(network.trained(network.frozen(pixels)), served(pixels))
 

@@ -15,7 +15,7 @@ from app.image.reader import Reader
 from app.model.labels import read_labels
 from app.model.load import load_model
 from app.model.manifest import Manifest, Preprocessing, WeightsOrigin
-from app.model.network import TorchNetwork, build_backbone
+from app.model.network import TorchNetwork, build_architecture
 from app.model.store import ModelStore
 from app.model.weights import map_tensors
 from app.settings import Settings
@@ -44,7 +44,7 @@ CLASSIFIER = {f"classifier.{layer}.{tensor}" for layer in (0, 3, 6) for tensor i
 
 def random_vgg() -> dict[str, Tensor]:
     """Weights through which a signal passes: He's initialisation."""
-    state = build_backbone(BASE.architecture, 3).state_dict()
+    state = build_architecture(BASE.architecture, 3).state_dict()
     generator = torch.Generator().manual_seed(0)
     return {
         name: torch.empty(tensor.shape).normal_(0, (2 / tensor[0].numel()) ** 0.5, generator=generator)

@@ -55,11 +55,11 @@ def as_served(model: ServedModel) -> Callable[[Pixels], object]:
 def plain_eager(model: ServedModel) -> Callable[[Pixels], object]:
     """The same weights the way a tutorial runs them: fp32, no channels_last."""
     network = cast(TorchNetwork, model.network)
-    classifier = copy.deepcopy(network.classifier).to(memory_format=torch.contiguous_format)
+    module = copy.deepcopy(network.module).to(memory_format=torch.contiguous_format)
 
     @torch.inference_mode()
     def forward(pixels: Pixels) -> object:
-        return classifier(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().to(network.device)).cpu()
+        return module(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().to(network.device)).cpu()
 
     return forward
 
