@@ -6,9 +6,11 @@
     scripts/chaos.py --soak 15  minutes of mixed traffic: memory, file descriptors and threads must stay flat
 
 Early disconnects, slow and broken uploads, huge and empty bodies, random bytes, truncated images of every format, a
-network that fails on one marked image or hangs, SIGTERM under load, SIGKILL and a restart. Good requests are sent all
-the while, and every answer to them is checked. Exit status: 0 everything held, 1 something did not. Needs the extra
-`dev`.
+network that fails on one marked image or hangs, SIGTERM under load, SIGKILL and a restart; and floods: trailers, chunk
+extensions, headers, pipelined requests and bodies without end, half-open connections beyond what the service can hold,
+slow heads and readers, foreign hosts, models loaded in parallel. Good requests are sent all the while, and every answer
+to them is checked. A table shows each flood with their p99 beside it and against a quiet one, how long /livez took at
+worst, and memory. Exit status: 0 everything held, 1 something did not. Needs the extra `dev`.
 """
 
 from interpreter import enter

@@ -79,7 +79,8 @@ def pour(port: int, seconds: float, start: bytes, more: bytes, most: float = flo
             if how == OPEN:
                 time.sleep(max(0.0, ends - time.monotonic()))
             sent += sent_here
-            answers += statuses(received_by(connection)) or Counter([how])
+            if how == RESET or not answers:  # the last one is cut short by the end of the flood
+                answers += statuses(received_by(connection)) or Counter([how])
     return Seen(answers, sent)
 
 

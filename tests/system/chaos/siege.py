@@ -73,8 +73,8 @@ def _besieged(uploads: Sequence[Upload], seconds: float, before: str, settings: 
     serve = ["bash", "-c", f'{before}exec "$@"', "bash", sys.executable, "-m", SIMULATED["ours"], "2", "0.2"]
     with start(serve, free_port(), **settings) as server:
         for name in (None, *SETTLING):
-            asyncio.run(beside(server, uploads, 0.5, name))
-        quiet = asyncio.run(beside(server, uploads, seconds, None))
+            asyncio.run(beside(server, uploads, max(0.5, seconds / 2), name))
+        quiet = asyncio.run(beside(server, uploads, max(2.0, seconds), None))
         print(quiet.row("quiet", quiet))
         for name in FLOODS:
             seen = asyncio.run(beside(server, uploads, seconds, name))
