@@ -39,7 +39,7 @@ def document(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
         response = responses.setdefault(
             error.status,
             {
-                "description": HTTPStatus(error.status).phrase,
+                "description": "; ".join(one.title for one in errors if one.status == error.status) + ".",
                 "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
             },
         )
