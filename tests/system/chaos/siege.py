@@ -65,9 +65,7 @@ class Beside:
 
 def siege(uploads: Sequence[Upload], seconds: float, *, short: bool) -> list[str]:
     """Every flood against a service with few descriptors; if not in short, also against one with few connections."""
-    print(
-        f"{'flood':18} {'p99 ms':>6} {'times':>5} {'live ms':>7} {'peak':>6} {'left':>6} {'sent MiB':>8}  what came back"
-    )
+    print("flood              p99 ms times live ms   peak   left sent MiB  what came back")
     failures = _besieged(uploads, seconds, f"ulimit -n {DESCRIPTORS} && ", SETTINGS)
     return failures if short else failures + _besieged(uploads, seconds, "", SETTINGS | FEW_CONNECTIONS)
 
