@@ -18,6 +18,7 @@ from app.http.upload import UploadLimits, read_uploads
 from app.model.registry import ServedModel
 
 DEFAULT_TOP_K = 5
+MAX_QUERY_BYTES = 1024
 
 
 def read_key(headers: Mapping[str, str]) -> str | None:
@@ -30,6 +31,8 @@ def read_key(headers: Mapping[str, str]) -> str | None:
 @lru_cache(maxsize=64)
 def read_query(query_string: bytes) -> "PredictQuery":
     """Raises ``InvalidParameter``. Clients ask the same again and again, most of them nothing."""
+    if len(query_string) > MAX_QUERY_BYTES:  # before it is taken apart, which costs more than all the rest
+        raise InvalidParameter(f"The query may have at most {MAX_QUERY_BYTES} bytes.")
     try:
         return PredictQuery.model_validate(dict(QueryParams(query_string)))
     except ValidationError as error:

@@ -74,20 +74,18 @@ class Admission:
                 self.buffered_bytes -= upload_bytes
 
     def arrive(self, place: Place) -> None:
-        """Say that a request's body has been read. Raises ``QueueFull`` when others have filled the time since."""
-        if place.stalled:
-            self._check_delay()
+        """Say that a request's body has been read. Raises ``QueueFull`` when others have taken its place since."""
+        was_stalled = place.stalled
         self._arriving.discard(place)
+        if was_stalled:
+            self._check_size(0)
+            self._check_delay()
 
     @contextmanager
     def room_for(self, images: int, key: str | None) -> Iterator[None]:
         """Hold places for images, and count them as those of a key. Raises ``TooManyRequests`` or ``QueueFull``."""
         self._check_key(images, key)
-        if self.in_flight + images > self._max_queue_size:
-            raise QueueFull(
-                f"{self.in_flight} of {self._max_queue_size} images are in flight.",
-                self._come_back(self._expected_delay_s()),
-            )
+        self._check_size(images)
         if images:
             self._check_delay()
         self.in_flight += images
@@ -103,6 +101,13 @@ class Admission:
         if key is not None and most is not None and self._per_key[key] + images > most:
             raise TooManyRequests(f"A key may have {most} images in flight at once.", {"Retry-After": "1"})
 
+    def _check_size(self, images: int) -> None:
+        counted = self._counted()
+        if counted + images > self._max_queue_size:
+            raise QueueFull(
+                f"{counted} of {self._max_queue_size} images are in flight.", self._come_back(self._expected_delay_s())
+            )
+
     def _check_bytes(self, upload_bytes: int) -> None:
         if self.buffered_bytes + upload_bytes > self._max_buffer_bytes:
             raise QueueFull("The uploads in flight fill the upload buffer.", self._come_back(self._expected_delay_s()))
@@ -115,8 +120,11 @@ class Admission:
     def _expected_delay_s(self) -> float:
         """How long the images that have arrived, or are about to, will take. Stalled uploads hold up nobody."""
         rate = self._rate()
-        waiting = self.in_flight - sum(place.stalled for place in self._arriving)
-        return waiting / rate if rate else 0.0
+        return self._counted() / rate if rate else 0.0
+
+    def _counted(self) -> int:
+        """Images that have arrived or are about to. Stalled uploads take nobody's place until they go on."""
+        return self.in_flight - sum(place.stalled for place in self._arriving)
 
     def _come_back(self, delay_s: float) -> dict[str, str]:
         """When the measured rate will have worked the backlog down to half of what is allowed."""

@@ -38,6 +38,11 @@ def test_what_may_be_asked_for() -> None:
             read_query(wrong)
 
 
+def test_a_query_is_bounded_before_it_is_taken_apart() -> None:
+    with pytest.raises(InvalidParameter, match="at most 1024 bytes"):
+        read_query(b"a=b&" * 15_000)
+
+
 @pytest.fixture
 def guarded() -> Iterator[RunningService]:
     with running(dummy_model(DummyNetwork()), api_keys="key", max_upload_mb=0.1) as service:

@@ -78,3 +78,28 @@ def test_uploads_that_stall_lock_nobody_out() -> None:
         wait_until(lambda: service.predict(RED).status_code == 200)  # they are not
         for connection in idle:
             connection.close()
+
+
+def test_stalled_uploads_take_nobodys_place_until_they_go_on(network: DummyNetwork) -> None:
+    """As many as the queue has places, at no bandwidth; one of them goes on when the queue is full of others."""
+    with running(dummy_model(network), max_queue_size=4) as service, ThreadPoolExecutor(4) as pool:
+        address = httpx.URL(service.url)
+        head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+        head += b"Content-Length: %d\r\n\r\n" % len(RED)
+        stalled = [socket.create_connection((address.host, address.port or 80), 20) for _ in range(4)]
+        for connection in stalled:
+            connection.sendall(head)
+        wait_until(lambda: service.service.admission.in_flight == 4)
+        check_problem(service.predict(RED), 429, "queue_full")  # they may all be about to arrive
+        wait_until(lambda: service.predict(RED).status_code == 200)  # they are not
+        network.gate.clear()
+        others = [pool.submit(service.predict, RED) for _ in range(4)]
+        wait_until(lambda: service.service.admission.in_flight == 8)
+        stalled[0].sendall(RED)
+        assert b"HTTP/1.1 429 " in stalled[0].recv(65536)
+        network.gate.set()
+        assert [other.result().status_code for other in others] == [200] * 4
+        stalled[1].sendall(RED)
+        assert b"HTTP/1.1 200 " in stalled[1].recv(65536)
+        for connection in stalled:
+            connection.close()
