@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, CliApp, NoDecode, SettingsConfigDict
 
 from app.errors import StartError
@@ -27,8 +27,17 @@ def _none_if_empty(value: object) -> object:
     return None if value == "" else value
 
 
+def _split_keys(value: object) -> object:
+    """As ``_split``; but who gives separators and no key does not want an open API."""
+    keys = _split(value)
+    if isinstance(value, str) and value.strip() and not keys:
+        raise ValueError("there is no key in it")
+    return keys
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_keys)]
+Positive = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -69,26 +78,24 @@ class Settings(BaseSettings):
     max_queue_size: PositiveInt = Field(
         256, description="Images in flight, from a request's headers to its answer; beyond that: 429."
     )
-    max_queue_delay_s: PositiveFloat = Field(2, description="Longest expected wait; beyond that: 429.")
+    max_queue_delay_s: Positive = Field(2, description="Longest expected wait; beyond that: 429.")
     max_connections: PositiveInt = Field(
         1000, description="Open connections; beyond that idle ones are closed, or else new ones get 429."
     )
-    request_timeout_s: PositiveFloat = Field(
+    request_timeout_s: Positive = Field(
         30, description="Deadline of a whole request; `X-Request-Timeout-Ms` can shorten it."
     )
-    forward_timeout_s: PositiveFloat = Field(
-        60, description="Longest forward pass; one that takes longer ends the process."
-    )
-    upload_timeout_s: PositiveFloat = Field(20, description="Longest time a request's body may take; beyond that: 408.")
-    max_upload_mb: PositiveFloat = Field(32, description="Largest image file, in MiB; beyond that: 413.")
-    max_buffer_mb: PositiveFloat = Field(1024, description="All uploads in flight, in MiB; beyond that: 429.")
+    forward_timeout_s: Positive = Field(60, description="Longest forward pass; one that takes longer ends the process.")
+    upload_timeout_s: Positive = Field(20, description="Longest time a request's body may take; beyond that: 408.")
+    max_upload_mb: Positive = Field(32, description="Largest image file, in MiB; beyond that: 413.")
+    max_buffer_mb: Positive = Field(1024, description="All uploads in flight, in MiB; beyond that: 429.")
     max_files: PositiveInt = Field(16, description="Files in one `POST /predict/batch`; beyond that: 400.")
     max_pixels: PositiveInt = Field(
         100_000_000, description="Pixels of an image, read from its header; beyond that: 413."
     )
 
     drain_delay_s: float = Field(5, ge=0, description="After SIGTERM: how long to serve on while reporting not ready.")
-    drain_timeout_s: PositiveFloat = Field(30, description="After that: how long accepted requests may still take.")
+    drain_timeout_s: Positive = Field(30, description="After that: how long accepted requests may still take.")
 
     api_keys: Secrets = Field((), description="API keys, separated by commas; without any key the API is open.")
     api_keys_file: Annotated[Path | None, BeforeValidator(_none_if_empty)] = Field(
@@ -135,6 +142,8 @@ class Settings(BaseSettings):
 
 
 def _read_keys(path: Path) -> list[str]:
+    if not path.is_file() and path.exists():
+        raise StartError(f"VGG_API_KEYS_FILE={path} is not a file.")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -36,7 +36,7 @@ def read_query(query_string: bytes) -> "PredictQuery":
     try:
         return PredictQuery.model_validate(dict(QueryParams(query_string)))
     except ValidationError as error:
-        raise InvalidParameter(" ".join(dict.fromkeys(map(_in_words, error.errors())))) from error
+        raise InvalidParameter(_in_words(error.errors()[0])) from error
 
 
 def _in_words(fault: ErrorDetails) -> str:
@@ -80,8 +80,8 @@ async def accepted(request: Request, limits: UploadLimits) -> AsyncIterator[Acce
     Raises the ``ServiceError`` of whatever stands in the way, the cheapest to find out first.
     """
     service, headers = service_of(request), context_of(request.scope).headers
-    query = read_query(request.scope["query_string"])
     caller = service.keys.check(read_key(headers))
+    query = read_query(request.scope["query_string"])
     seconds = seconds_allowed(headers.get(HEADER.lower()), service.settings.request_timeout_s)
     with service.admission.admit(caller, limits.expected_bytes(headers)) as place:
         model = service.pipeline.registry.get(query.model)

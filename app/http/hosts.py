@@ -6,6 +6,7 @@ be led anywhere else, so it always passes: health checks and Prometheus call by 
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,6 +15,7 @@ from app.errors import MisdirectedRequest
 from app.http.context import context_of
 from app.http.problems import problem_response
 
+HOST = re.compile(r"(\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\[\]:]+?)\.?)(:[0-9]*)?")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -61,8 +63,10 @@ def is_allowed(header: str, allowed: tuple[str, ...]) -> bool:
 
     ``*.example.com`` stands for all names below.
     """
-    name = header.lower()
-    name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0].removesuffix(".")
+    found = HOST.fullmatch(header.lower())
+    if found is None:
+        return False
+    name = found["address"] or found["name"]
     if _is_address(name) or name in allowed:
         return True
     return any(one.startswith("*.") and name.endswith(one[1:]) for one in allowed)

@@ -154,13 +154,15 @@ async def list_models(service: TheService, key: GivenKey) -> schemas.ModelList:
 @api.get(
     "/models/{name}",
     summary="One model and its classes",
+    response_model=schemas.ModelDetail,
     tags=["models"],
     responses=document(errors.Unauthorized, errors.ModelNotFound),
 )
-async def show_model(name: str, service: TheService, key: GivenKey) -> schemas.ModelDetail:
+async def show_model(name: str, service: TheService, key: GivenKey) -> Response:
     """A served model with every class it can answer, in both languages."""
     service.keys.check(key)
-    return answers.model_detail(service.pipeline.registry.get(name))
+    model = service.pipeline.registry.get(name)
+    return Response(answers.model_detail_json(model), media_type="application/json")
 
 
 @api.post(

@@ -119,6 +119,8 @@ def read_manifest(path: Path) -> Manifest:
 
 def parse_manifest(path: Path) -> Manifest:
     """The same wherever the manifest lies: one that is still to be installed may be in any folder."""
+    if path.exists() and not path.is_file():  # a pipe, or a device without end
+        raise ManifestInvalid(f"{path} is not a file.")
     try:
         return Manifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:

@@ -25,7 +25,7 @@ class Network(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ServedModel:
     """A model ready to answer. Compared by identity, so that a model and its replacement never share a batch."""
 

@@ -62,6 +62,7 @@ class CarefulProtocol(HttpToolsProtocol):
         self._received = False  # the whole request that is in progress
         self._raw = False  # the parser has stopped at an offer to upgrade: what is left of the body goes around it
         self._head_timer: asyncio.TimerHandle | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
 
     # The connection
 
@@ -76,6 +77,7 @@ class CarefulProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._open_connections.lost(self)
         self._head_has_come()
+        self._is_reading()
         super().connection_lost(exc)
 
     def close(self) -> None:
@@ -192,16 +194,31 @@ class CarefulProtocol(HttpToolsProtocol):
         if self._unread and not self.transport.is_closing():
             self.data_received(b"")
 
+    def pause_writing(self) -> None:
+        """The client has left more unread than is held for it; it has so long to read on."""
+        super().pause_writing()
+        self._unread_timer = self.loop.call_later(SEND_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._is_reading()
+
+    def _is_reading(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
     def _end_with(self, error: ServiceError) -> None:
         """The last answer on a connection; none where another answer has begun."""
         if self._answering and self.cycle.response_started:
             self.transport.abort()
             return
-        body = to_json(problem(error, uuid.uuid4().hex))
+        request_id = uuid.uuid4().hex
+        body = to_json(problem(error, request_id))
         more = "".join(f"{name}: {value}\r\n" for name, value in error.headers.items())
         head = (
             f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\nContent-Type: {MEDIA_TYPE}\r\n"
-            f"Content-Length: {len(body)}\r\n{more}Connection: close\r\n\r\n"
+            f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n{more}Connection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
         self.transport.close()

@@ -53,8 +53,8 @@ def test_the_cheapest_to_find_out_comes_first(guarded: RunningService) -> None:
     """Each request has all of the later faults, too."""
     url, key, late = "/predict?model=resnet", {"x-api-key": "key"}, {"x-request-timeout-ms": "soon"}
     large = bytes(300_000)
-    check_problem(guarded.client.post("/predict?top_k=0", content=large), 422, "invalid_parameter")
-    check_problem(guarded.client.post(url, content=large, headers=late), 401, "unauthorized")
+    check_problem(guarded.client.post("/predict?top_k=0", content=large, headers=late), 401, "unauthorized")
+    check_problem(guarded.client.post("/predict?top_k=0", content=large, headers=key | late), 422, "invalid_parameter")
     check_problem(guarded.client.post(url, content=large, headers=key | late), 422, "invalid_parameter")
     check_problem(guarded.client.post(url, content=large, headers=key), 413, "payload_too_large")
     check_problem(guarded.client.post(url, content=b"text", headers=key), 404, "model_not_found")

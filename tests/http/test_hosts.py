@@ -22,9 +22,19 @@ def test_this_machines_own_names_are_answered_to(service: RunningService, name: 
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize(
-    "name", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8000", "", "0x7f.1"]
-)
+STRANGERS = [
+    "evil.example",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example:8000",
+    "",
+    "[::1].evil.example",
+    "[::1",
+    "localhost:evil",
+    "0x7f.1",
+]
+
+
+@pytest.mark.parametrize("name", STRANGERS)
 def test_a_page_that_was_rebound_to_this_machine_gets_nothing(service: RunningService, name: str) -> None:
     for path in ("/predict", "/models/vgg16/load"):
         response = service.client.post(path, files={"file": RED}, headers={"host": name})

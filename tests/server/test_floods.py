@@ -220,11 +220,26 @@ def test_who_does_not_read_the_answer_loses_the_connection(
         assert service.client.get("/livez").status_code == 200
 
 
+def test_who_does_not_read_an_answer_does_not_keep_the_connection(
+    network: DummyNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "SEND_S", 0.3)
+    with running(dummy_model(network)) as service, closing(socket.socket()) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        address = httpx.URL(service.url)
+        connection.connect((address.host, address.port or 80))
+        connection.sendall(b"GET /models/vgg16 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
+        wait_until(lambda: any(one._answering for one in protocols(service)))
+        wait_until(lambda: not any(one._answering for one in protocols(service)))
+        assert service.client.get("/livez").status_code == 200
+
+
 # uvicorn's protocol and server are no public interface: where one of these names is gone, ours is never called.
 OVERRIDDEN = {
     HttpToolsProtocol: {
         "connection_made", "connection_lost", "data_received", "on_message_begin", "on_header", "on_headers_complete",
         "on_body", "on_message_complete", "on_response_complete", "_unset_keepalive_if_required", "shutdown",
+        "pause_writing", "resume_writing",
     },
     Server: {"run", "serve", "main_loop", "handle_exit"},
 }  # fmt: skip
