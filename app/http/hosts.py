@@ -8,6 +8,7 @@ be led anywhere else, so it always passes: health checks and Prometheus call by 
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -58,6 +59,7 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+@lru_cache(maxsize=256)
 def is_allowed(header: str, allowed: tuple[str, ...]) -> bool:
     """Whether a ``Host`` header (RFC 9110, 7.2) is an address or one of these names.
 
