@@ -63,7 +63,7 @@ class Evaluation:
         if self.logits.shape[1] > TOP:
             lines.append(f"top-5 {self.top(TOP)}")
         lines.append(f"NLL {nll(self.logits, self.targets):.4f}, calibration error {calibration_error(bins):.4f}")
-        speed = f"{len(self.files) / self.seconds:.0f} images/s"
+        speed = f"{len(self.files) / self.seconds:.1f} images/s"
         lines.append(f"{speed} on {self.model.device} in {self.model.precision}, decoding included")
         if self.refused:
             first = self.refused[0]

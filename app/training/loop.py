@@ -33,7 +33,7 @@ Row = dict[str, float]
 Save = Callable[[State], None]
 SUMMARY = (
     "epoch {epoch}: loss {train_loss:.4f}; validation {validation_accuracy:.2%}, NLL {validation_nll:.4f}; "
-    "{seconds:.1f} s, {images_per_second:.0f} images/s"
+    "{seconds:.1f} s, {images_per_second:.1f} images/s"
 )
 logger = logging.getLogger(__name__)
 

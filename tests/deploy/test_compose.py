@@ -91,7 +91,7 @@ def test_with_a_file_of_keys_the_api_is_closed(name: str, network: DummyNetwork,
 
 def test_an_empty_file_of_keys_is_refused_and_not_an_open_api(network: DummyNetwork) -> None:
     changes = started_as_by("cpu", {"API_KEYS_FILE": "/dev/null"})
-    with pytest.raises(StartError, match="no key"), running(dummy_model(network), **changes):
+    with pytest.raises(StartError, match="is not a file"), running(dummy_model(network), **changes):
         pass
 
 

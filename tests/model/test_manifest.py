@@ -48,5 +48,5 @@ def test_a_manifest_that_is_not_json(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_manifest_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ManifestInvalid, match="cannot be read"):
+    with pytest.raises(ManifestInvalid, match="is not a file"):
         read_manifest(tmp_path)
