@@ -72,6 +72,10 @@ class TooManyPixels(ServiceError):
     status, code, title = 413, "too_many_pixels", "The image has too many pixels"
 
 
+class TooCostly(ServiceError):
+    status, code, title = 413, "too_costly", "The image takes too much to decode"
+
+
 class UnsupportedMediaType(ServiceError):
     status, code, title = 415, "unsupported_media_type", "Unsupported image format"
 

@@ -1,0 +1,151 @@
+"""Shared memory that uploads lie in from their first byte, and what their decoders make of them.
+
+One block of memory that every process sees, cut into places of one size. Address space costs nothing: a place has room
+for the largest upload, and takes only the memory that has been written to.
+"""
+
+import math
+import mmap
+import os
+import sys
+import tempfile
+from typing import Self
+
+import numpy as np
+
+from app.errors import QueueFull
+from app.image.views import Pixels
+
+# What a decoder may make of one upload: 150 views for VGG16 take 22.6 MB.
+MAX_PIXELS_BYTES = 32 * 2**20
+# Free places keep some memory, so that an ordinary photograph need not wait for the system to find it.
+KEPT_PLACES = 64
+KEPT_BYTES = 256 * 1024
+
+
+class Buffer:
+    """One upload, and the pixels that a decoder has made of it. Made with one holder; without any, it is free again."""
+
+    __slots__ = ("_block", "_holders", "_reached", "number", "size")
+
+    def __init__(self, block: "Buffers", number: int) -> None:
+        self._block = block
+        self._holders = 1
+        self._reached = 0
+        self.number = number
+        self.size = 0
+        """Bytes of the upload so far."""
+
+    def append(self, chunk: bytes | memoryview) -> None:
+        """Write the next bytes of the upload. Raises ``ValueError`` beyond what the place has room for."""
+        end = self.size + len(chunk)
+        if end > self._block.upload_bytes:
+            raise ValueError("the upload does not fit")
+        start = self._block.offset(self.number)
+        self._block.memory[start + self.size : start + end] = chunk
+        self.size = end
+        self._reach(end)
+
+    @property
+    def content(self) -> memoryview:
+        """The upload, in place: for as long as the buffer is held."""
+        start = self._block.offset(self.number)
+        return memoryview(self._block.memory)[start : start + self.size]
+
+    @property
+    def pixels_offset(self) -> int:
+        """Where in the block a decoder writes: from the first page behind the upload."""
+        return self._block.offset(self.number) + whole_pages(self.size)
+
+    def expect_pixels(self, size: int) -> None:
+        """Count the bytes that a decoder will write. Raises ``ValueError`` beyond what the place has room for."""
+        if size > MAX_PIXELS_BYTES:
+            raise ValueError("the pixels do not fit")
+        self._reach(whole_pages(self.size) + size)
+
+    def pixels(self, shape: tuple[int, ...]) -> Pixels:
+        """What a decoder has written, as uint8 of that shape, in place: for as long as the buffer is held."""
+        return np.frombuffer(self._block.memory, np.uint8, math.prod(shape), self.pixels_offset).reshape(shape)
+
+    def hold(self) -> Self:
+        """One holder more."""
+        self._holders += 1
+        return self
+
+    def release(self) -> None:
+        """One holder less."""
+        self._holders -= 1
+        if not self._holders:
+            self._block.held_bytes -= whole_pages(self._reached)
+            self._block.put_back(self.number, self._reached)
+
+    def _reach(self, end: int) -> None:
+        """The place has memory up to there."""
+        if end > self._reached:
+            self._block.held_bytes += whole_pages(end) - whole_pages(self._reached)
+            self._reached = end
+
+
+class Buffers:
+    """``count`` places for uploads of at most ``upload_bytes`` each.
+
+    They are given out and taken back on one thread; other processes are told a place's number, and see the memory.
+    """
+
+    def __init__(self, count: int, upload_bytes: int) -> None:
+        self.upload_bytes = upload_bytes
+        self.held_bytes = 0
+        """Memory that buffers in use have been written to, in whole pages."""
+        self._place_bytes = whole_pages(upload_bytes) + MAX_PIXELS_BYTES
+        self._cold = list(range(count))
+        self._warm: list[int] = []
+        self.descriptor = _sparse_file(count * self._place_bytes)
+        """For other processes to map."""
+        self.memory = mmap.mmap(self.descriptor, 0)
+
+    @property
+    def most_kept_bytes(self) -> int:
+        """What free places may hold beside ``held_bytes``."""
+        return KEPT_PLACES * KEPT_BYTES
+
+    def take(self) -> Buffer:
+        """An empty buffer. Raises ``QueueFull`` when all are in use."""
+        free = self._warm or self._cold
+        if not free:
+            raise QueueFull("The service holds as many uploads as it can.", {"Retry-After": "1"})
+        return Buffer(self, free.pop())
+
+    def offset(self, number: int) -> int:
+        """Where in the block a place begins."""
+        return number * self._place_bytes
+
+    def put_back(self, number: int, reached: int) -> None:
+        """What ``Buffer.release`` comes to: the place is free, and the system gets back what is not kept."""
+        keep = len(self._warm) < KEPT_PLACES
+        kept = KEPT_BYTES if keep else 0
+        if reached > kept:
+            self._give_back(self.offset(number) + kept, whole_pages(reached) - kept)
+        (self._warm if keep else self._cold).append(number)
+
+    def close(self) -> None:
+        """Let go of the memory, when no other process uses it any more."""
+        os.close(self.descriptor)
+
+    def _give_back(self, start: int, size: int) -> None:
+        if hasattr(mmap, "MADV_REMOVE"):  # Linux; elsewhere a place keeps what it had at most
+            self.memory.madvise(mmap.MADV_REMOVE, start, size)
+
+
+def whole_pages(size: int) -> int:
+    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+
+
+def _sparse_file(size: int) -> int:
+    """A file without a name, in memory where the system can, that takes only what is written to it."""
+    if sys.platform == "linux":
+        descriptor = os.memfd_create("uploads", os.MFD_CLOEXEC)
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, size)
+    return descriptor
