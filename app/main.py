@@ -134,7 +134,7 @@ def build_service(settings: Settings, load: Load, selection: Selection) -> Servi
     """The running parts, wired to each other."""
     metrics, lifecycle, registry = Metrics(), Lifecycle(), Registry(selection.default)
     batcher = build_batcher(settings, lifecycle, metrics)
-    reader = Reader.from_settings(settings)
+    reader = Reader(settings.max_pixels, exact=settings.decode == "exact")
     pipeline = Pipeline(registry, batcher, metrics, reader, decode_workers=settings.decode_workers)
     admission = build_admission(settings, lifecycle, pipeline)
     metrics.watch(
