@@ -18,7 +18,5 @@ ImageFile.LOAD_TRUNCATED_IMAGES = False
 PngImagePlugin.MAX_TEXT_CHUNK = MAX_PROFILE_BYTES
 # Pillow warns about odd metadata of uploads; the pixels decide, and nobody could act on it.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-# Its pixels cannot be written to, of which torch warns; resizing does not write, and a copy would cost as much.
-warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
 # The library's loggers print what they find inside uploads.
 logging.getLogger("PIL").setLevel(logging.WARNING)

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from app.errors import ServiceError
-from app.image.decode import decode
-from app.image.fast import decode_fast, preprocess_fast
+from app.image.decode import Photograph, decode, open_image
+from app.image.fast import load_fast, preprocess_fast
 from app.image.preprocess import preprocess
 from app.image.views import Pixels, Views
 from tests.image.test_decode import save_heic
@@ -14,6 +14,10 @@ from tests.image.test_preprocess import EMBEDDED, MANY, SIZES, VGG16
 from tests.pictures import encode, photograph, wide_gamut_profile
 
 MAX_PIXELS = 20_000_000
+
+
+def decode_fast(data: bytes, max_pixels: int, short_side: int) -> Photograph[Pixels]:
+    return load_fast(open_image(data, max_pixels), data, short_side)
 
 
 def shown_fast(image: Image.Image, views: Views) -> Pixels:
