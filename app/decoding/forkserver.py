@@ -91,7 +91,10 @@ class ForkServer:
 
     def _listen(self) -> bool:
         """Do what is asked for; whether there will be more."""
-        messages, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, MOST_DESCRIPTORS)
+        try:
+            messages, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, MOST_DESCRIPTORS)
+        except ConnectionResetError:  # the service has ended without hearing all that it was told
+            return False
         for line in messages.decode().splitlines():
             word, number = line.split()
             if word == "fork":

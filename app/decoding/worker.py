@@ -107,7 +107,7 @@ class Worker:
             if not self._room:
                 raise Large
             self._jobs_left = 0  # a process that ends gives everything back
-        self._limit(cpu_seconds(opened), max(memory, FREE_BYTES) + opened.bytes)
+        self._limit(cpu_seconds(opened), max(memory, FREE_BYTES))
 
     def _limit(self, cpu_s: float, memory: int) -> None:
         """From here on: seconds of processor time until the system kills this process, and bytes over its start."""
