@@ -9,6 +9,7 @@ import mmap
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from typing import Self
 
 import numpy as np
@@ -131,11 +132,14 @@ class Buffers:
         (self._warm if keep else self._cold).append(number)
 
     def close(self) -> None:
-        """Let go of the memory, when no other process uses it any more."""
+        """Let go of the memory, when no other process uses it any more. Buffers may still be released."""
         os.close(self.descriptor)
+        with suppress(BufferError):  # somebody looks at a content: it goes with that
+            self.memory.close()
 
     def _give_back(self, start: int, size: int) -> None:
-        if hasattr(mmap, "MADV_REMOVE"):  # Linux; elsewhere a place keeps what it had at most
+        # Elsewhere than on Linux a place keeps what it has had at most.
+        if hasattr(mmap, "MADV_REMOVE") and not self.memory.closed:
             self.memory.madvise(mmap.MADV_REMOVE, start, size)
 
 

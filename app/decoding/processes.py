@@ -136,8 +136,10 @@ class Processes:
         logger.error("The decoders' server has ended (%s); starting another one.", self._server.returncode)
         self._asked.clear()
         self._launch()
-        for number in list(self._connections):
-            self._hear(number)
+        gone = list(self._connections)
+        for number in gone:
+            self._hear(number)  # all of them first: what they have said may lead to work for another one
+        for number in gone:
             self._forget(number)
             self._on_end(number, None)
 

@@ -55,7 +55,9 @@ class Metrics:
         self.age = Gauge("queue_oldest_age_seconds", "Age of the oldest waiting image.", registry=registry)
         self.depth = Gauge("queue_depth", "Images waiting for a batch.", registry=registry)
         self.in_flight = Gauge("requests_in_flight", "Requests between headers and answer.", registry=registry)
-        self.buffered = Gauge("upload_buffer_bytes", "Bytes reserved for uploads in flight.", registry=registry)
+        self.buffered = Gauge(
+            "upload_buffer_bytes", "Bytes that uploads in flight hold or are charged for.", registry=registry
+        )
         self.model_loads = Counter(
             "model_loads", "Models taken in, by the contract's code.", ("code",), registry=registry
         )

@@ -84,5 +84,17 @@ def test_the_system_holds_what_is_counted_and_what_free_places_keep_and_no_more(
     assert resident(buffers) == buffers.most_kept_bytes == KEPT_PLACES * KEPT_BYTES
 
 
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_buffers_may_outlive_the_memory(*, looked_at: bool) -> None:
+    buffers = Buffers(1, MIB)
+    buffer = buffers.take()
+    buffer.append(b"x" * MIB)
+    content = buffer.content if looked_at else None
+    buffers.close()
+    assert content is None or content[0] == ord("x")
+    buffer.release()
+    assert buffers.held_bytes == 0
+
+
 def test_whole_pages() -> None:
     assert [whole_pages(size) for size in (0, 1, PAGE, PAGE + 1)] == [0, PAGE, PAGE, 2 * PAGE]
