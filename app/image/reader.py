@@ -8,10 +8,10 @@ from functools import cache
 
 from PIL import Image
 
-from app.image import resize
 from app.image.decode import ImageInfo, Opened, load, open_image
 from app.image.fast import load_fast, preprocess_fast
 from app.image.preprocess import preprocess
+from app.image.resize import AVAILABLE
 from app.image.views import Pixels, Views
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Reader:
         self._max_pixels = max_pixels
         self._exact = exact
         self._before_decoding = before_decoding
-        if not exact and not resize.AVAILABLE:
+        if not exact and not AVAILABLE:
             _say_that_pillow_resizes()
 
     def read(self, data: bytes, views: Views) -> Reading:
@@ -62,7 +62,7 @@ class Reader:
             decoded = time.perf_counter()
             pixels, info = preprocess(photograph.pixels, views), photograph.info
         else:
-            found = load_fast(opened, data, views.short_side)
+            found = load_fast(opened, data, views)
             decoded = time.perf_counter()
             pixels, info = preprocess_fast(found.pixels, views), found.info
         return Reading(pixels, info, open_s + decoded - began, time.perf_counter() - decoded)
