@@ -30,8 +30,8 @@ class Reading:
 class Reader:
     """Decodes and preprocesses. Keeps nothing between two images, so that any number of threads may share one.
 
-    ``exact`` gives, bit for bit, what torchvision's published transform would; without it, every pixel lies within a
-    level of 255 of that, and large JPEGs are decoded at a fraction of their size.
+    ``exact`` gives, bit for bit, what torchvision's published transform would; without it, every value lies within a
+    level of 255 of that (a few in a million two), and large JPEGs are decoded at a fraction of their size.
 
     ``before_decoding`` is called with each image whose header was read and found acceptable, before its pixels are
     decoded; what it raises, the methods raise.
