@@ -9,6 +9,8 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from app.decoding.buffers import Buffers
+from app.decoding.pool import Decoders
 from app.errors import ModelError, StartError
 from app.http import docs, problems, routes
 from app.http.admission import Admission
@@ -17,7 +19,6 @@ from app.http.hosts import HostMiddleware, allowed_hosts
 from app.http.middleware import RequestMiddleware
 from app.http.service import Service
 from app.http.upload import UploadLimits
-from app.image.reader import Reader
 from app.model.registry import Candidate, Item, Registry, ServedModel, check, run
 from app.model.selection import Selection, select_models
 from app.server.listener import explain, listen
@@ -134,8 +135,9 @@ def build_service(settings: Settings, load: Load, selection: Selection) -> Servi
     """The running parts, wired to each other."""
     metrics, lifecycle, registry = Metrics(), Lifecycle(), Registry(selection.default)
     batcher = build_batcher(settings, lifecycle, metrics)
-    reader = Reader(settings.max_pixels, exact=settings.decode == "exact")
-    pipeline = Pipeline(registry, batcher, metrics, reader, decode_workers=settings.decode_workers)
+    buffers = Buffers(settings.max_connections + settings.max_queue_size, settings.max_upload_bytes)
+    decoders = build_decoders(settings, buffers, lifecycle, metrics)
+    pipeline = Pipeline(registry, batcher, metrics, decoders)
     admission = build_admission(settings, lifecycle, pipeline)
     metrics.watch(
         lambda: admission.in_flight,
@@ -155,7 +157,18 @@ def build_service(settings: Settings, load: Load, selection: Selection) -> Servi
         one_file=one_file,
         many_files=replace(one_file, max_files=settings.max_files),
         keys=KeyRing(settings.read_api_keys(), settings.read_admin_keys()),
-        loader=Loader(load, registry, selection, lifecycle, metrics),
+        loader=Loader(load, registry, selection, lifecycle, metrics, pipeline.ready),
+    )
+
+
+def build_decoders(settings: Settings, buffers: Buffers, lifecycle: Lifecycle, metrics: Metrics) -> Decoders:
+    return Decoders(
+        buffers,
+        count=settings.decode_workers,
+        max_pixels=settings.max_pixels,
+        exact=settings.decode == "exact",
+        on_end=metrics.decoder_ended,
+        on_failure=lambda reason: lifecycle.become(State.FAILED, reason),
     )
 
 

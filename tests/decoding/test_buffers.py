@@ -52,7 +52,7 @@ def test_pixels_lie_behind_the_upload_where_another_process_writes_them() -> Non
     buffer.expect_pixels(24)
     made = np.arange(24, dtype=np.uint8)
     with mmap.mmap(buffers.descriptor, 0) as elsewhere:
-        elsewhere[buffer.pixels_offset : buffer.pixels_offset + 24] = made.tobytes()
+        elsewhere[buffer.pixels_start : buffer.pixels_start + 24] = made.tobytes()
     assert np.array_equal(buffer.pixels((2, 4, 3)), made.reshape(2, 4, 3))
     assert bytes(buffer.content) == b"x" * (PAGE + 1)
 
