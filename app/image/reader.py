@@ -8,10 +8,10 @@ from functools import cache
 
 from PIL import Image
 
-from app.image import resize
 from app.image.decode import ImageInfo, Opened, load, open_image
 from app.image.fast import load_fast, preprocess_fast
 from app.image.preprocess import preprocess
+from app.image.resize import AVAILABLE
 from app.image.views import Pixels, Views
 
 logger = logging.getLogger(__name__)
@@ -30,8 +30,8 @@ class Reading:
 class Reader:
     """Decodes and preprocesses. Keeps nothing between two images, so that any number of threads may share one.
 
-    ``exact`` gives, bit for bit, what torchvision's published transform would; without it, every pixel lies within a
-    level of 255 of that, and large JPEGs are decoded at a fraction of their size.
+    ``exact`` gives, bit for bit, what torchvision's published transform would; without it, every value lies within a
+    level of 255 of that (a few in a million two), and large JPEGs are decoded at a fraction of their size.
 
     ``before_decoding`` is called with each image whose header was read and found acceptable, before its pixels are
     decoded; what it raises, the methods raise.
@@ -47,7 +47,7 @@ class Reader:
         self._max_pixels = max_pixels
         self._exact = exact
         self._before_decoding = before_decoding
-        if not exact and not resize.AVAILABLE:
+        if not exact and not AVAILABLE:
             _say_that_pillow_resizes()
 
     def read(self, data: bytes, views: Views) -> Reading:
@@ -62,7 +62,7 @@ class Reader:
             decoded = time.perf_counter()
             pixels, info = preprocess(photograph.pixels, views), photograph.info
         else:
-            found = load_fast(opened, data, views.short_side)
+            found = load_fast(opened, data, views)
             decoded = time.perf_counter()
             pixels, info = preprocess_fast(found.pixels, views), found.info
         return Reading(pixels, info, open_s + decoded - began, time.perf_counter() - decoded)

@@ -21,10 +21,23 @@ except ImportError:
 FILTERS = {"bilinear": ("bilinear", 1.0), "bicubic": ("catmull_rom", 2.0)}
 
 
-def resize_part(
-    picture: Pixels, size: tuple[int, int], box: tuple[int, int, int, int], interpolation: Interpolation
-) -> Pixels:
-    """What lies in ``box`` (left, upper, right, lower) of the picture resized to ``size``, its width and height.
+Size = tuple[int, int]  # width, height
+Box = tuple[int, int, int, int]  # left, upper, right, lower
+
+
+def seen(given: Size, size: Size, box: Box, interpolation: Interpolation) -> Box:
+    """What of a picture decides over ``box`` once the picture is resized from the size ``given`` to ``size``."""
+    support = FILTERS[interpolation][1]
+    scales = given[0] / size[0], given[1] / size[1]
+    left, upper = (max(0, math.floor(at * x - support * max(1.0, x))) for at, x in zip(box[:2], scales, strict=True))
+    right, lower = (
+        min(end, math.ceil(at * x + support * max(1.0, x))) for at, x, end in zip(box[2:], scales, given, strict=True)
+    )
+    return left, upper, right, lower
+
+
+def resize_part(picture: Pixels, size: Size, box: Box, interpolation: Interpolation) -> Pixels:
+    """What lies in ``box`` of the picture resized to ``size``.
 
     Takes and gives pixels of shape (height, width, 3). Nearly all of them are what Pillow gives, a few are one level of
     255 off. As in Pillow, rows are done before columns: where a bicubic filter overshoots it is cut off in between, and
@@ -33,9 +46,7 @@ def resize_part(
     given_height, given_width, _ = picture.shape
     left, upper, right, lower = box
     x, y = given_width / size[0], given_height / size[1]
-    name, support = FILTERS[interpolation]
-    reach = support * max(1.0, y)
-    first, last = max(0, math.floor(upper * y - reach)), min(given_height, math.ceil(lower * y + reach))
+    _, first, _, last = seen((given_width, given_height), size, box, interpolation)
     rows, width, height = last - first, right - left, lower - upper
     source = ImageData(given_width, rows, PixelType.U8x3, picture[first:last].tobytes())
     narrowed, resized = ImageData(width, rows, PixelType.U8x3), ImageData(width, height, PixelType.U8x3)
@@ -43,7 +54,7 @@ def resize_part(
     columns = CropBox(left * x, 0, min(width * x, given_width - left * x), rows)
     above = upper * y - first
     lines = CropBox(0, above, width, min(height * y, rows - above))
-    algorithm, resizer = ResizeAlg.convolution(FilterType[name]), Resizer()
+    algorithm, resizer = ResizeAlg.convolution(FilterType[FILTERS[interpolation][0]]), Resizer()
     resizer.resize(source, narrowed, ResizeOptions(algorithm, crop_box=columns))
     resizer.resize(narrowed, resized, ResizeOptions(algorithm, crop_box=lines))
     return np.frombuffer(resized.get_buffer(), np.uint8).reshape(height, width, 3)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.image.test_decode import save_heic
-from tests.pictures import encode
+from tests.pictures import encode, wide_gamut_profile
 from tests.running import ROOT
 
 BYTES_PER_PIXEL = 18
@@ -43,6 +43,7 @@ def picture(mode: str) -> Image.Image:
     ("image_format", "mode", "options"),
     [
         ("JPEG", "RGB", {"progressive": True}),
+        ("JPEG", "RGB", {"icc_profile": wide_gamut_profile()}),
         ("JPEG", "CMYK", {}),
         ("PNG", "RGBA", {"compress_level": 1}),
         ("PNG", "LA", {"compress_level": 1}),

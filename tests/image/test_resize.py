@@ -67,7 +67,7 @@ def test_it_starts_no_threads() -> None:
 
 @pytest.mark.parametrize("views", [VGG16, EMBEDDED, MANY], ids=["bilinear", "bicubic", "many"])
 def test_without_the_library_pillow_resizes(views: Views, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resize, "AVAILABLE", False)
+    monkeypatch.setattr("app.image.fast.AVAILABLE", False)
     image = photograph("coffee")
     assert np.array_equal(preprocess_fast(np.asarray(image), views), preprocess(image, views))
 
