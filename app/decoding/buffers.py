@@ -21,7 +21,7 @@ from app.image.views import Pixels
 MAX_PIXELS_BYTES = 32 * 2**20
 # Free places keep some memory, so that an ordinary photograph need not wait for the system to find it.
 KEPT_PLACES = 64
-KEPT_BYTES = 256 * 1024
+KEPT_BYTES = 512 * 1024
 
 
 class Buffer:
