@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.decoding import processes
+from app.errors import InternalError
 from tests.decoders import Running, run, until
 from tests.pictures import encode, photograph, png
 
@@ -92,3 +93,26 @@ def _alive(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_no_picture_is_blamed_for_decoders_that_cannot_be_confined(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The fork server does its part, but the system refuses what its decoders ask of it."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    refusing = "import app.decoding.confine as it\ndef refuse(parent): raise OSError('refused')\nit.confine = refuse\n"
+    (tmp_path / "sitecustomize.py").write_text(refusing, encoding="utf-8")
+
+    async def test() -> None:
+        started = Running()
+        started.decoders.start()
+        task = asyncio.create_task(started.read(PHOTOGRAPH))
+        await until(lambda: bool(started.failures))
+        assert started.failures == ["decoders cannot be started"]
+        assert not task.done()
+        started.decoders.abandon(InternalError("over"))
+        with pytest.raises(InternalError, match="over"):
+            await task
+        await started.decoders.close()
+
+    asyncio.run(test())
