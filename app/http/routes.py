@@ -38,6 +38,7 @@ PREDICT_ERRORS = (
     errors.MisdirectedRequest,
     errors.PayloadTooLarge,
     errors.TooManyPixels,
+    errors.TooCostly,
     errors.UnsupportedMediaType,
     errors.UndecodableImage,
     errors.InvalidParameter,
