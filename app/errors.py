@@ -93,7 +93,7 @@ class QueueFull(ServiceError):
 
 
 class TooManyRequests(ServiceError):
-    status, code, title = 429, "too_many_requests", "Too many concurrent requests for this key"
+    status, code, title = 429, "too_many_requests", "Too many requests at once"
 
 
 class NotReady(ServiceError):

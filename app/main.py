@@ -9,15 +9,18 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from app.decoding.buffers import MAX_PIXELS_BYTES, Buffers
+from app.decoding.pool import Decoders
 from app.errors import ModelError, StartError
 from app.http import docs, problems, routes
 from app.http.admission import Admission
+from app.http.arrivals import Arrivals
 from app.http.auth import KeyRing
+from app.http.callers import Callers
+from app.http.files import UploadLimits
 from app.http.hosts import HostMiddleware, allowed_hosts
 from app.http.middleware import RequestMiddleware
 from app.http.service import Service
-from app.http.upload import UploadLimits
-from app.image.reader import Reader
 from app.model.registry import Candidate, Item, Registry, ServedModel, check, run
 from app.model.selection import Selection, select_models
 from app.server.listener import explain, listen
@@ -31,6 +34,10 @@ from app.serving.pipeline import Pipeline
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+# Places for uploads cost address space alone: more than memory is charged for, but no more than a system has.
+MOST_PLACES = 4096
+MOST_ADDRESS_SPACE = 2**40
 
 DESCRIPTION = """
 Send a photograph to `POST /predict` and get its most probable ImageNet classes back, named in English and Chinese.
@@ -58,7 +65,8 @@ def serve(settings: Settings) -> int:
 def create_app(settings: Settings, load: Load | None = None, selection: Selection | None = None) -> FastAPI:
     """The application. ``load`` and ``selection`` can be given by who brings networks of their own.
 
-    Raises ``ModelError`` when a model that must be served is not prepared, ``StartError`` when keys cannot be read.
+    Raises ``ModelError`` when a model that must be served is not prepared, ``StartError`` when keys cannot be read or
+    the settings do not go together.
     """
     service = build_service(settings, load or torch_load(settings), selection or select_models(settings))
     app = FastAPI(
@@ -94,6 +102,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await service.loader.close()
         await service.pipeline.close()
+        service.buffers.close()
 
 
 def torch_load(settings: Settings) -> Load:
@@ -132,14 +141,22 @@ def add_middleware(app: FastAPI, service: Service) -> None:
 
 def build_service(settings: Settings, load: Load, selection: Selection) -> Service:
     """The running parts, wired to each other."""
+    settings.check_uploads()
     metrics, lifecycle, registry = Metrics(), Lifecycle(), Registry(selection.default)
     batcher = build_batcher(settings, lifecycle, metrics)
-    reader = Reader.from_settings(settings)
-    pipeline = Pipeline(registry, batcher, metrics, reader, decode_workers=settings.decode_workers)
+    buffers = build_buffers(settings)
+    decoders = build_decoders(settings, buffers, lifecycle, metrics)
+    pipeline = Pipeline(registry, batcher, metrics, decoders)
     admission = build_admission(settings, lifecycle, pipeline)
+    arrivals = Arrivals(
+        buffers,
+        max_bytes=settings.max_buffer_bytes,
+        share_bytes=settings.max_caller_bytes,
+        on_push_out=metrics.cancelled.labels("pushed_out").inc,
+    )
     metrics.watch(
         lambda: admission.in_flight,
-        lambda: admission.buffered_bytes,
+        lambda: arrivals.charged_bytes,
         lambda: batcher.depth,
         lambda: batcher.oldest_s,
         lambda: lifecycle.state is State.READY,
@@ -152,10 +169,24 @@ def build_service(settings: Settings, load: Load, selection: Selection) -> Servi
         metrics=metrics,
         pipeline=pipeline,
         admission=admission,
+        buffers=buffers,
+        arrivals=arrivals,
+        callers=Callers(settings.proxies),
         one_file=one_file,
         many_files=replace(one_file, max_files=settings.max_files),
         keys=KeyRing(settings.read_api_keys(), settings.read_admin_keys()),
-        loader=Loader(load, registry, selection, lifecycle, metrics),
+        loader=Loader(load, registry, selection, lifecycle, metrics, others_ready=pipeline.ready),
+    )
+
+
+def build_decoders(settings: Settings, buffers: Buffers, lifecycle: Lifecycle, metrics: Metrics) -> Decoders:
+    return Decoders(
+        buffers,
+        count=settings.decode_workers,
+        max_pixels=settings.max_pixels,
+        exact=settings.decode == "exact",
+        on_end=metrics.decoder_ended,
+        on_failure=lambda reason: lifecycle.become(State.FAILED, reason),
     )
 
 
@@ -178,6 +209,12 @@ def build_admission(settings: Settings, lifecycle: Lifecycle, pipeline: Pipeline
         lambda: pipeline.rate,
         max_queue_size=settings.max_queue_size,
         max_queue_delay_s=settings.max_queue_delay_s,
-        max_buffer_bytes=settings.max_buffer_bytes,
         max_requests_per_key=settings.max_requests_per_key,
     )
+
+
+def build_buffers(settings: Settings) -> Buffers:
+    """Room for as many uploads as memory is charged for; at the least for one request's."""
+    place_bytes = settings.max_upload_bytes + MAX_PIXELS_BYTES
+    count = min(MOST_PLACES, MOST_ADDRESS_SPACE // place_bytes)
+    return Buffers(max(count, settings.max_files), settings.max_upload_bytes)

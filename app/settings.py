@@ -1,8 +1,10 @@
 """The service's settings: environment variables with the prefix ``VGG_``, read once and handed down."""
 
+import math
 import os
 import sys
 from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +14,8 @@ from pydantic_settings import BaseSettings, CliApp, NoDecode, SettingsConfigDict
 from app.errors import StartError
 
 WRONG_SETTINGS = 2
+# What the network is shown of an image, and the ends of pages: more than any square of up to 590 pixels takes.
+PIXELS_MB = 1
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -37,6 +41,7 @@ def _split_keys(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_keys)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)]
 Positive = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 
 
@@ -88,7 +93,9 @@ class Settings(BaseSettings):
     forward_timeout_s: Positive = Field(60, description="Longest forward pass; one that takes longer ends the process.")
     upload_timeout_s: Positive = Field(20, description="Longest time a request's body may take; beyond that: 408.")
     max_upload_mb: Positive = Field(32, description="Largest image file, in MiB; beyond that: 413.")
-    max_buffer_mb: Positive = Field(1024, description="All uploads in flight, in MiB; beyond that: 429.")
+    max_buffer_mb: Positive = Field(
+        1024, description="All uploads in flight and their pixels, in MiB; beyond that: 429 for the slowest."
+    )
     max_files: PositiveInt = Field(16, description="Files in one `POST /predict/batch`; beyond that: 400.")
     max_pixels: PositiveInt = Field(
         100_000_000, description="Pixels of an image, read from its header; beyond that: 413."
@@ -104,6 +111,10 @@ class Settings(BaseSettings):
     admin_keys: Secrets = Field((), description="Keys that may also load models; without any nobody may.")
     max_requests_per_key: Annotated[PositiveInt | None, BeforeValidator(_none_if_empty)] = Field(
         None, description="Images in flight per key; empty: no limit. Beyond that: 429."
+    )
+    proxies: Networks = Field(
+        (),
+        description="Addresses or networks of proxies, whose `X-Forwarded-For` says who calls, separated by commas.",
     )
     allowed_hosts: Names = Field(
         (),
@@ -126,6 +137,25 @@ class Settings(BaseSettings):
     @property
     def max_buffer_bytes(self) -> int:
         return int(self.max_buffer_mb * 2**20)
+
+    @property
+    def max_request_bytes(self) -> int:
+        """What one request may make the service hold: its files, and the pixels that are made of them."""
+        return self.max_files * (self.max_upload_bytes + PIXELS_MB * 2**20)
+
+    @property
+    def max_caller_bytes(self) -> int:
+        """One caller's share of the buffer: half of it, or what one request may need if that is more."""
+        return max(self.max_buffer_bytes // 2, self.max_request_bytes)
+
+    def check_uploads(self) -> None:
+        """Raises ``StartError`` when a request that is allowed could never be held."""
+        if self.max_request_bytes > self.max_buffer_bytes:
+            raise StartError(
+                f"VGG_MAX_BUFFER_MB={self.max_buffer_mb:g} cannot hold one request of VGG_MAX_FILES={self.max_files} "
+                f"images of VGG_MAX_UPLOAD_MB={self.max_upload_mb:g}, and {PIXELS_MB} for the pixels of each: it takes "
+                f"{math.ceil(self.max_request_bytes / 2**20)}. Raise the first, or lower one of the others."
+            )
 
     def read_api_keys(self) -> tuple[str, ...]:
         """The keys from the environment and from the file, without blanks.

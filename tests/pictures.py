@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,13 +47,26 @@ def difference(one: Image.Image, other: Image.Image) -> float:
     return float(np.abs(np.asarray(one).astype(float) - np.asarray(other).astype(float)).mean())
 
 
+ADOBE_RGB = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
+
+
 def wide_gamut_profile() -> bytes:
     """Adobe RGB (1998) as an ICC profile."""
-    return _matrix_profile(gamma=2.2, red=(0.60974, 0.31111, 0.01947), green=(0.20528, 0.62567, 0.06087),
-                           blue=(0.14919, 0.06322, 0.74457))  # fmt: skip
+    return matrix_profile([curve_tag(2.2)] * 3, ADOBE_RGB)
 
 
-def _matrix_profile(gamma: float, **primaries: tuple[float, float, float]) -> bytes:
+def curve_tag(*numbers: float) -> bytes:
+    """A curve of an ICC profile: an exponent, or what a table holds, from 0 to 1."""
+    values = [round(numbers[0] * 256)] if len(numbers) == 1 else [round(number * 65535) for number in numbers]
+    return b"curv" + struct.pack(f">II{len(values)}H", 0, len(values), *values)
+
+
+def parametric_tag(kind: int, *numbers: float) -> bytes:
+    """A curve of an ICC profile as a formula."""
+    return b"para" + struct.pack(f">IHH{len(numbers)}i", 0, kind, 0, *(round(number * 65536) for number in numbers))
+
+
+def matrix_profile(curves: Sequence[bytes], primaries: Sequence[tuple[float, float, float]]) -> bytes:
     """An ICC v2 matrix profile (ICC.1:2001-04), written by hand: Pillow makes sRGB ones only."""
 
     def fixed(value: float) -> bytes:
@@ -61,18 +75,13 @@ def _matrix_profile(gamma: float, **primaries: tuple[float, float, float]) -> by
     def xyz(values: tuple[float, float, float]) -> bytes:
         return b"XYZ \0\0\0\0" + b"".join(map(fixed, values))
 
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
     text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(78)
     tags = {
         b"desc": text + bytes(-len(text) % 4),
         b"cprt": b"text\0\0\0\0none\0\0\0\0",
         b"wtpt": xyz((0.9642, 1.0, 0.8249)),
-        b"rXYZ": xyz(primaries["red"]),
-        b"gXYZ": xyz(primaries["green"]),
-        b"bXYZ": xyz(primaries["blue"]),
-        b"rTRC": curve,
-        b"gTRC": curve,
-        b"bTRC": curve,
+        **{f"{name}XYZ".encode(): xyz(primary) for name, primary in zip("rgb", primaries, strict=True)},
+        **{f"{name}TRC".encode(): curve + bytes(-len(curve) % 4) for name, curve in zip("rgb", curves, strict=True)},
     }
     table, body, offset = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
     for name, content in tags.items():

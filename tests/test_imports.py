@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "app.errors": set(),
     "app.settings": {"app.errors"},
     "app.logs": set(),
-    "app.image": {"app.errors", "app.settings"},
+    "app.image": {"app.errors"},
     "app.decoding": {"app.errors", "app.image"},
     "app.model": {"app.errors", "app.settings", "app.image.views"},
     "app.serving": {"app.errors", "app.settings", "app.decoding", "app.image", "app.model"},

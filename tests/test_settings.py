@@ -62,7 +62,7 @@ def test_a_file_of_keys_that_gives_none_is_no_open_api(tmp_path: Path) -> None:
 
 
 def test_an_empty_variable_sets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("API_KEYS_FILE", "MAX_REQUESTS_PER_KEY", "API_KEYS", "ADMIN_KEYS", "ALLOWED_HOSTS"):
+    for name in ("API_KEYS_FILE", "MAX_REQUESTS_PER_KEY", "API_KEYS", "ADMIN_KEYS", "ALLOWED_HOSTS", "PROXIES"):
         monkeypatch.setenv(f"VGG_{name}", "")
     settings = Settings()
     assert settings.api_keys_file is None
@@ -72,9 +72,37 @@ def test_an_empty_variable_sets_nothing(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("api_keys", ","), ("admin_keys", " , "), ("max_upload_mb", "1e308"), ("request_timeout_s", "inf"), ("port", "x")],
+    [
+        ("api_keys", ","),
+        ("admin_keys", " , "),
+        ("max_upload_mb", "1e308"),
+        ("request_timeout_s", "inf"),
+        ("port", "x"),
+        ("proxies", "10.0.0.1/8"),
+        ("proxies", "proxy"),
+    ],
 )
 def test_what_cannot_be_meant_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"VGG_{name.upper()}", value)
     with pytest.raises(ValidationError, match=name):
         Settings()
+
+
+def test_a_request_that_is_allowed_must_fit_into_the_buffer() -> None:
+    Settings(max_files=16, max_upload_mb=32, max_buffer_mb=528).check_uploads()
+    with pytest.raises(StartError) as refused:
+        Settings(max_files=16, max_upload_mb=32, max_buffer_mb=527.9).check_uploads()
+    said = str(refused.value)
+    assert "\n" not in said
+    for part in ("VGG_MAX_BUFFER_MB=527.9", "VGG_MAX_FILES=16", "VGG_MAX_UPLOAD_MB=32", "it takes 528"):
+        assert part in said
+
+
+def test_one_callers_share_is_half_of_the_buffer_and_holds_one_request() -> None:
+    assert Settings(max_buffer_mb=1024, max_files=4).max_caller_bytes == 512 * 2**20
+    assert Settings(max_buffer_mb=600).max_caller_bytes == Settings().max_request_bytes == 528 * 2**20
+
+
+def test_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VGG_PROXIES", "10.0.0.1, 172.16.0.0/12,fd00::/8")
+    assert [str(network) for network in Settings().proxies] == ["10.0.0.1/32", "172.16.0.0/12", "fd00::/8"]

@@ -9,6 +9,7 @@ import mmap
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from typing import Self
 
 import numpy as np
@@ -20,7 +21,7 @@ from app.image.views import Pixels
 MAX_PIXELS_BYTES = 32 * 2**20
 # Free places keep some memory, so that an ordinary photograph need not wait for the system to find it.
 KEPT_PLACES = 64
-KEPT_BYTES = 256 * 1024
+KEPT_BYTES = 512 * 1024
 
 
 class Buffer:
@@ -41,21 +42,24 @@ class Buffer:
         end = self.size + len(chunk)
         if end > self._block.upload_bytes:
             raise ValueError("the upload does not fit")
-        start = self._block.offset(self.number)
-        self._block.memory[start + self.size : start + end] = chunk
+        self._block.memory[self.start + self.size : self.start + end] = chunk
         self.size = end
         self._reach(end)
 
     @property
-    def content(self) -> memoryview:
-        """The upload, in place: for as long as the buffer is held."""
-        start = self._block.offset(self.number)
-        return memoryview(self._block.memory)[start : start + self.size]
+    def start(self) -> int:
+        """Where in the block the upload begins."""
+        return self._block.start(self.number)
 
     @property
-    def pixels_offset(self) -> int:
+    def pixels_start(self) -> int:
         """Where in the block a decoder writes: from the first page behind the upload."""
-        return self._block.offset(self.number) + whole_pages(self.size)
+        return self.start + whole_pages(self.size)
+
+    @property
+    def content(self) -> memoryview:
+        """The upload, in place: for as long as the buffer is held."""
+        return memoryview(self._block.memory)[self.start : self.start + self.size]
 
     def expect_pixels(self, size: int) -> None:
         """Count the bytes that a decoder will write. Raises ``ValueError`` beyond what the place has room for."""
@@ -65,7 +69,7 @@ class Buffer:
 
     def pixels(self, shape: tuple[int, ...]) -> Pixels:
         """What a decoder has written, as uint8 of that shape, in place: for as long as the buffer is held."""
-        return np.frombuffer(self._block.memory, np.uint8, math.prod(shape), self.pixels_offset).reshape(shape)
+        return np.frombuffer(self._block.memory, np.uint8, math.prod(shape), self.pixels_start).reshape(shape)
 
     def hold(self) -> Self:
         """One holder more."""
@@ -115,7 +119,7 @@ class Buffers:
             raise QueueFull("The service holds as many uploads as it can.", {"Retry-After": "1"})
         return Buffer(self, free.pop())
 
-    def offset(self, number: int) -> int:
+    def start(self, number: int) -> int:
         """Where in the block a place begins."""
         return number * self._place_bytes
 
@@ -124,15 +128,18 @@ class Buffers:
         keep = len(self._warm) < KEPT_PLACES
         kept = KEPT_BYTES if keep else 0
         if reached > kept:
-            self._give_back(self.offset(number) + kept, whole_pages(reached) - kept)
+            self._give_back(self.start(number) + kept, whole_pages(reached) - kept)
         (self._warm if keep else self._cold).append(number)
 
     def close(self) -> None:
-        """Let go of the memory, when no other process uses it any more."""
+        """Let go of the memory, when no other process uses it any more. Buffers may still be released."""
         os.close(self.descriptor)
+        with suppress(BufferError):  # somebody looks at a content: it goes with that
+            self.memory.close()
 
     def _give_back(self, start: int, size: int) -> None:
-        if hasattr(mmap, "MADV_REMOVE"):  # Linux; elsewhere a place keeps what it had at most
+        # Elsewhere than on Linux a place keeps what it has had at most.
+        if hasattr(mmap, "MADV_REMOVE") and not self.memory.closed:
             self.memory.madvise(mmap.MADV_REMOVE, start, size)
 
 

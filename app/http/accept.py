@@ -13,8 +13,10 @@ from starlette.requests import Request
 from app.errors import InvalidParameter
 from app.http.context import Outcome, context_of, note
 from app.http.deadline import HEADER, deadline, seconds_allowed, while_connected
+from app.http.files import File, UploadLimits
 from app.http.service import service_of
-from app.http.upload import UploadLimits, read_uploads
+from app.http.upload import read_uploads
+from app.model.manifest import Preprocessing
 from app.model.registry import ServedModel
 
 DEFAULT_TOP_K = 5
@@ -67,10 +69,17 @@ def choose_top_k(requested: int | None, model: ServedModel) -> int:
     return requested
 
 
+def pixels_bytes(preprocessing: Preprocessing) -> int:
+    """What a decoder makes of one image: uint8, three channels."""
+    return 3 * preprocessing.crop**2
+
+
 class Accepted(NamedTuple):
+    """``files`` lie in buffers that are free when the request ends; whoever may read one later holds it."""
+
     model: ServedModel
     top_k: int
-    files: list[bytes]
+    files: list[File]
 
 
 @asynccontextmanager
@@ -80,16 +89,19 @@ async def accepted(request: Request, limits: UploadLimits) -> AsyncIterator[Acce
     Raises the ``ServiceError`` of whatever stands in the way, the cheapest to find out first.
     """
     service, headers = service_of(request), context_of(request.scope).headers
-    caller = service.keys.check(read_key(headers))
+    key = service.keys.check(read_key(headers))
     query = read_query(request.scope["query_string"])
     seconds = seconds_allowed(headers.get(HEADER.lower()), service.settings.request_timeout_s)
-    with service.admission.admit(caller, limits.expected_bytes(headers)) as place:
+    announced = limits.announced_bytes(headers)
+    caller = key or service.callers.name(request.scope)
+    with service.admission.admit(key) as place:
         model = service.pipeline.registry.get(query.model)
         note(request.scope, Outcome(model=model.name))
         top_k = choose_top_k(query.top_k, model)
-        async with deadline(seconds):
-            files = await read_uploads(headers, request.receive, limits)
-            service.admission.arrive(place)
-            with service.admission.room_for(len(files) - 1, caller):
+        pixels = pixels_bytes(model.manifest.preprocessing)
+        with service.arrivals.begin(caller, announced, pixels) as arrival:
+            async with deadline(seconds):
+                files = await read_uploads(headers, request.receive, limits, arrival)
+                service.admission.arrive(place, len(files))
                 async with while_connected(request.receive):
                     yield Accepted(model, top_k, files)

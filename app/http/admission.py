@@ -1,10 +1,11 @@
-"""Who gets in: images and bytes are counted from headers to answer; what would come too late is refused at once."""
+"""Who gets in: images are counted from headers to answer, and what would come too late is refused at once."""
 
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 from app.errors import QueueFull, TooManyRequests
 from app.serving.lifecycle import Lifecycle
@@ -14,12 +15,23 @@ STALLED_S = 1.0
 
 
 class Place:
-    """One admitted request whose body is still to come."""
+    """An admitted request's, whose body is still to come at first; left with its ``with``."""
 
-    __slots__ = ("_since",)
+    __slots__ = ("_admission", "_since", "images", "key")
 
-    def __init__(self) -> None:
+    def __init__(self, admission: "Admission", key: str | None) -> None:
+        self._admission = admission
         self._since = time.monotonic()
+        self.key = key
+        self.images = 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._admission.leave(self)
 
     @property
     def stalled(self) -> bool:
@@ -29,8 +41,7 @@ class Place:
 class Admission:
     """Exact, since everything happens on one event loop.
 
-    ``rate`` is the measured images per second, ``None`` before anything was measured. ``in_flight`` counts images,
-    ``buffered_bytes`` what their uploads may take at most.
+    ``rate`` is the measured images per second, ``None`` before anything was measured. ``in_flight`` counts images.
     """
 
     def __init__(
@@ -40,61 +51,53 @@ class Admission:
         *,
         max_queue_size: int,
         max_queue_delay_s: float,
-        max_buffer_bytes: int,
         max_requests_per_key: int | None,
     ) -> None:
         self._lifecycle = lifecycle
         self._rate = rate
         self._max_queue_size = max_queue_size
         self._max_queue_delay_s = max_queue_delay_s
-        self._max_buffer_bytes = max_buffer_bytes
         self._max_requests_per_key = max_requests_per_key
         self._per_key: Counter[str] = Counter()
         self._arriving: set[Place] = set()
         self.in_flight = 0
-        self.buffered_bytes = 0
 
-    @contextmanager
-    def admit(self, key: str | None, upload_bytes: int) -> Iterator[Place]:
-        """Hold a place for one image while its request is answered.
+    def admit(self, key: str | None) -> Place:
+        """A place for one image, to be held while its request is answered.
 
         ``key`` tells callers apart. Raises ``NotReady``, ``Draining``, ``QueueFull`` or ``TooManyRequests``; the last
         two say when to come back.
         """
         self._lifecycle.check_serving()
-        self._check_bytes(upload_bytes)
-        with self.room_for(1, key):
-            place = Place()
-            self._arriving.add(place)
-            self.buffered_bytes += upload_bytes
-            try:
-                yield place
-            finally:
-                self._arriving.discard(place)
-                self.buffered_bytes -= upload_bytes
+        self._check_key(1, key)
+        self._check_size(1)
+        self._check_delay()
+        place = Place(self, key)
+        self._arriving.add(place)
+        self._count(key, 1)
+        return place
 
-    def arrive(self, place: Place) -> None:
-        """Say that a request's body has been read. Raises ``QueueFull`` when others have taken its place since."""
+    def arrive(self, place: Place, images: int) -> None:
+        """Say that a request's body has been read, and how many images were in it: all of them need a place now.
+
+        Raises ``QueueFull`` when others have taken a stalled upload's place since, or there are not enough,
+        ``TooManyRequests`` when these are more than the key may have.
+        """
         was_stalled = place.stalled
         self._arriving.discard(place)
-        if was_stalled:
-            self._check_size(0)
+        more = images - place.images
+        if more:
+            self._check_key(more, place.key)
+        if more or was_stalled:
+            self._check_size(more)
             self._check_delay()
+            place.images = images
+            self._count(place.key, more)
 
-    @contextmanager
-    def room_for(self, images: int, key: str | None) -> Iterator[None]:
-        """Hold places for images, and count them as those of a key. Raises ``TooManyRequests`` or ``QueueFull``."""
-        self._check_key(images, key)
-        self._check_size(images)
-        if images:
-            self._check_delay()
-        self.in_flight += images
-        self._count(key, images)
-        try:
-            yield
-        finally:
-            self.in_flight -= images
-            self._count(key, -images)
+    def leave(self, place: Place) -> None:
+        """A request has been answered."""
+        self._arriving.discard(place)
+        self._count(place.key, -place.images)
 
     def _check_key(self, images: int, key: str | None) -> None:
         most = self._max_requests_per_key
@@ -107,10 +110,6 @@ class Admission:
             raise QueueFull(
                 f"{counted} of {self._max_queue_size} images are in flight.", self._come_back(self._expected_delay_s())
             )
-
-    def _check_bytes(self, upload_bytes: int) -> None:
-        if self.buffered_bytes + upload_bytes > self._max_buffer_bytes:
-            raise QueueFull("The uploads in flight fill the upload buffer.", self._come_back(self._expected_delay_s()))
 
     def _check_delay(self) -> None:
         delay_s = self._expected_delay_s()
@@ -131,6 +130,7 @@ class Admission:
         return {"Retry-After": str(max(1, math.ceil(delay_s - self._max_queue_delay_s / 2)))}
 
     def _count(self, key: str | None, change: int) -> None:
+        self.in_flight += change
         if key is not None:
             self._per_key[key] += change
             if not self._per_key[key]:

@@ -14,10 +14,12 @@ from app.http import answers, schemas
 from app.http.accept import PredictQuery, accepted, read_key
 from app.http.context import Outcome, context_of, note
 from app.http.deadline import HEADER
+from app.http.files import File
 from app.http.operations import DocumentedRoute, Operation
 from app.http.problems import document, problem
 from app.http.service import Service, service_of
 from app.http.upload import FIELD
+from app.model.registry import ServedModel
 from app.serving.pipeline import Prediction, Stages
 
 api = APIRouter()
@@ -82,9 +84,8 @@ async def predict(request: Request) -> Response:
     it does not know.
     """
     service, context = service_of(request), context_of(request.scope)
-    async with accepted(request, service.one_file) as (model, top_k, (data,)):
-        service.one_file.check_file(data)
-        prediction = await service.pipeline.predict(data, model, top_k)
+    async with accepted(request, service.one_file) as (model, top_k, (file,)):
+        prediction = await _predict(service, file, model, top_k)
     note(request.scope, Outcome("ok", model.name, prediction.batch_size, prediction.stages))
     return _json(answers.prediction_response(context, model, prediction))
 
@@ -98,10 +99,9 @@ async def predict_batch(request: Request) -> Response:
     service, context = service_of(request), context_of(request.scope)
     answered: list[Prediction] = []
 
-    async def result_or_problem(data: bytes) -> schemas.FileResult | schemas.Problem:
+    async def result_or_problem(file: File) -> schemas.FileResult | schemas.Problem:
         try:
-            service.many_files.check_file(data)
-            prediction = await service.pipeline.predict(data, model, top_k)
+            prediction = await _predict(service, file, model, top_k)
         except errors.ServiceError as error:
             return problem(error, context.request_id)
         answered.append(prediction)
@@ -114,6 +114,13 @@ async def predict_batch(request: Request) -> Response:
         longest = Stages(*map(max, zip(*(prediction.stages for prediction in answered), strict=True)))
         note(request.scope, Outcome("ok", model.name, largest, longest))
     return _json(answers.batch_response(context, model, results))
+
+
+async def _predict(service: Service, file: File, model: ServedModel, top_k: int) -> Prediction:
+    """Raises a ``ServiceError`` that says what was wrong with the file."""
+    if isinstance(file, errors.ServiceError):
+        raise file
+    return await service.pipeline.predict(file, model, top_k)
 
 
 def _json(answer: schemas.PredictionResponse | schemas.BatchResponse) -> Response:

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from app.decoding.buffers import Buffers
 from app.http.admission import Admission
+from app.http.arrivals import Arrivals
 from app.http.auth import KeyRing
-from app.http.upload import UploadLimits
+from app.http.callers import Callers
+from app.http.files import UploadLimits
 from app.serving.lifecycle import Lifecycle
 from app.serving.loader import Loader
 from app.serving.metrics import Metrics
@@ -21,6 +24,9 @@ class Service:
     metrics: Metrics
     pipeline: Pipeline
     admission: Admission
+    buffers: Buffers
+    arrivals: Arrivals
+    callers: Callers
     keys: KeyRing
     one_file: UploadLimits
     many_files: UploadLimits

@@ -1,96 +1,71 @@
 """Read uploads into memory: counted while they stream, never spooled to disk."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from app.errors import MissingFile, PayloadTooLarge, UnsupportedMediaType, UploadTimeout
-from app.http.multipart import read_files
+from app.errors import MissingFile, UnsupportedMediaType, UploadTimeout
+from app.http.arrivals import Arrival
+from app.http.files import File, Files, UploadLimits
+from app.http.multipart import Form
 
 FIELD = "file"
-# Room for boundaries, part headers and a few small fields around the files themselves.
-FRAMING_BYTES = 64 * 1024
 HOW_TO_SEND = (
     f"Send multipart/form-data with a field named {FIELD!r}, or the image's bytes as an image/* or "
     "application/octet-stream body."
 )
 
 
-@dataclass(frozen=True, slots=True)
-class UploadLimits:
-    """What one request may send."""
-
-    max_file_bytes: int
-    max_files: int
-    timeout_s: float
-
-    @property
-    def max_body_bytes(self) -> int:
-        return self.max_files * self.max_file_bytes + FRAMING_BYTES
-
-    def expected_bytes(self, headers: Mapping[str, str]) -> int:
-        """What to reserve for a body before it is read: its announced length, or the most that is allowed.
-
-        Raises ``PayloadTooLarge`` when more is announced than may be sent.
-        """
-        announced = headers.get("content-length", "")
-        if not announced.isdigit():
-            return self.max_body_bytes
-        if int(announced) > self.max_body_bytes:
-            raise self.too_large()
-        return int(announced)
-
-    def too_large(self) -> PayloadTooLarge:
-        files = f", and a request at most {self.max_files} files" if self.max_files > 1 else ""
-        return PayloadTooLarge(f"An image may have at most {self.max_file_bytes / 2**20:g} MiB{files}.")
-
-    def check_file(self, data: bytes) -> None:
-        """Raises ``MissingFile`` for an empty file and ``PayloadTooLarge`` for one over the limit."""
-        if not data:
-            raise MissingFile("The uploaded file is empty.")
-        if len(data) > self.max_file_bytes:
-            raise self.too_large()
-
-
-async def read_uploads(headers: Mapping[str, str], receive: Receive, limits: UploadLimits) -> list[bytes]:
-    """The bytes of the uploaded images, in order, at least one; each is still to be checked by ``check_file``.
+async def read_uploads(
+    headers: Mapping[str, str], receive: Receive, limits: UploadLimits, arrival: Arrival
+) -> list[File]:
+    """The uploaded images, in order, at least one; each lies in a buffer of the arrival's, or has its own problem.
 
     Raises ``MissingFile``, ``MalformedRequest``, ``UnsupportedMediaType`` (of the body, not of the image),
-    ``PayloadTooLarge`` as soon as the body's size is reached, and ``UploadTimeout``.
+    ``PayloadTooLarge`` as soon as the body's size is reached, ``UploadTimeout``, and ``QueueFull`` or
+    ``TooManyRequests`` when there is no room, or others have pushed this upload out.
     """
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     is_form = content_type == "multipart/form-data"
     if not is_form and content_type != "application/octet-stream" and not content_type.startswith("image/"):
         what = "This content type cannot carry an image" if content_type else "The request has no content type"
         raise UnsupportedMediaType(f"{what}. {HOW_TO_SEND}")
+    files = Files(arrival, limits)
+    form = Form(headers["content-type"], FIELD, limits.max_files, files) if is_form else None
     try:
         async with asyncio.timeout(limits.timeout_s) as timeout:
-            if is_form:
-                files = await read_files(headers["content-type"], _limited(receive, limits), FIELD, limits.max_files)
+            arrival.interrupt_with(timeout)
+            if form is not None:
+                await _read(receive, limits, arrival, form.write)
+                form.end()
             else:
-                files = [b"".join([chunk async for chunk in _limited(receive, limits)])]
+                files.begin()
+                await _read(receive, limits, arrival, files.append)
+                files.end()
+            arrival.arrived()
     except TimeoutError as error:
+        if arrival.pushed_out:
+            raise arrival.refusal() from None
         if timeout.expired():
             raise UploadTimeout(f"The body did not arrive within {limits.timeout_s:g} s.") from error
         raise
-    if not files:
+    if not files.found:
         raise MissingFile(f"The form has no file in a field named {FIELD!r}. {HOW_TO_SEND}")
-    return files
+    return files.found
 
 
-async def _limited(receive: Receive, limits: UploadLimits) -> AsyncGenerator[bytes, None]:
-    """The body's chunks, counted. Raises ``ClientDisconnect`` when the client leaves before the end."""
-    received, more = 0, True
+async def _read(receive: Receive, limits: UploadLimits, arrival: Arrival, take: Callable[[bytes], object]) -> None:
+    """Hand on the body's chunks, counted. Raises ``ClientDisconnect`` when the client leaves before the end."""
+    more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         chunk = message.get("body", b"")
-        received += len(chunk)
-        if received > limits.max_body_bytes:
+        arrival.received_bytes += len(chunk)
+        if arrival.received_bytes > limits.max_body_bytes:
             raise limits.too_large()
-        yield chunk
+        take(chunk)
         more = message.get("more_body", False)

@@ -29,7 +29,5 @@ PngImagePlugin.MAX_TEXT_CHUNK = MAX_PROFILE_BYTES
 PngImagePlugin.MAX_TEXT_MEMORY = 4 * MAX_PROFILE_BYTES
 # Pillow warns about odd metadata of uploads; the pixels decide, and nobody could act on it.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-# Its pixels cannot be written to, of which torch warns; resizing does not write, and a copy would cost as much.
-warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
 # The library's loggers print what they find inside uploads.
 logging.getLogger("PIL").setLevel(logging.WARNING)

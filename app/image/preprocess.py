@@ -47,10 +47,13 @@ def corners(size: tuple[int, int], views: Views) -> Iterator[tuple[int, int]]:
         yield round((width - views.crop) * place.x), round((height - views.crop) * place.y)
 
 
-def cut(resized: Pixels, size: tuple[int, int], views: Views) -> Pixels:
-    """The views of a photograph resized to ``size``; rows of it that no view needs may be missing."""
-    side = views.crop
-    return _stack(views, [resized[upper : upper + side, left : left + side] for left, upper in corners(size, views)])
+def cut(resized: Pixels, size: tuple[int, int], views: Views, origin: tuple[int, int] = (0, 0)) -> Pixels:
+    """The views of a photograph resized to ``size``.
+
+    What no view needs of it may be missing: ``origin`` is the left and upper edge of what is there.
+    """
+    side, places = views.crop, [(left - origin[0], upper - origin[1]) for left, upper in corners(size, views)]
+    return _stack(views, [resized[upper : upper + side, left : left + side] for left, upper in places])
 
 
 def _only(image: Image.Image, size: tuple[int, int], left: int, upper: int, views: Views) -> Pixels:

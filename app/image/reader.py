@@ -1,18 +1,20 @@
 """The one way in: from an upload's bytes to what a network is shown. Service, training and evaluation all use it."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from functools import cache
 
 from PIL import Image
 
-from app.image.decode import ImageInfo, Photograph, decode
+from app.image.decode import ImageInfo, Opened, load, open_image
+from app.image.fast import load_fast, preprocess_fast
 from app.image.preprocess import preprocess
+from app.image.resize import AVAILABLE
 from app.image.views import Pixels, Views
-from app.settings import Settings
 
-Decoded = TypeVar("Decoded")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,43 +30,52 @@ class Reading:
 class Reader:
     """Decodes and preprocesses. Keeps nothing between two images, so that any number of threads may share one.
 
-    ``exact`` gives, bit for bit, what torchvision's published transform would; without it, every pixel lies within a
-    level of 255 of that, and large JPEGs are decoded at a fraction of their size.
+    ``exact`` gives, bit for bit, what torchvision's published transform would; without it, every value lies within a
+    level of 255 of that (a few in a million two), and large JPEGs are decoded at a fraction of their size.
+
+    ``before_decoding`` is called with each image whose header was read and found acceptable, before its pixels are
+    decoded; what it raises, the methods raise.
 
     Both methods raise ``UnsupportedMediaType`` when the content is none of the formats in ``formats.SUPPORTED``,
     ``TooManyPixels`` when the header announces more than ``max_pixels`` (nothing is decoded then) and
     ``UndecodableImage`` when the image is truncated or corrupt.
     """
 
-    def __init__(self, max_pixels: int, *, exact: bool) -> None:
+    def __init__(
+        self, max_pixels: int, *, exact: bool, before_decoding: Callable[[Opened], None] = lambda _: None
+    ) -> None:
         self._max_pixels = max_pixels
         self._exact = exact
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        return cls(settings.max_pixels, exact=settings.decode == "exact")
+        self._before_decoding = before_decoding
+        if not exact and not AVAILABLE:
+            _say_that_pillow_resizes()
 
     def read(self, data: bytes, views: Views) -> Reading:
-        """The views of an image. Pillow and torch let go of the GIL while they decode and resize."""
+        """The views of an image. The decoders, and most of resizing, let go of the GIL."""
+        began = time.perf_counter()
+        opened = open_image(data, self._max_pixels)
+        open_s = time.perf_counter() - began
+        self._before_decoding(opened)  # whose time is not the decoder's
+        began = time.perf_counter()
         if self._exact:
-            return _read(lambda: decode(data, self._max_pixels), lambda image: preprocess(image, views))
-        # Imports torch, which a network has imported by then; at the top it would hold up /livez for seconds.
-        from app.image.fast import decode_fast, preprocess_fast
-
-        return _read(
-            lambda: decode_fast(data, self._max_pixels, views.short_side),
-            lambda picture: preprocess_fast(picture, views),
-        )
+            photograph = load(opened, None)
+            decoded = time.perf_counter()
+            pixels, info = preprocess(photograph.pixels, views), photograph.info
+        else:
+            found = load_fast(opened, data, views)
+            decoded = time.perf_counter()
+            pixels, info = preprocess_fast(found.pixels, views), found.info
+        return Reading(pixels, info, open_s + decoded - began, time.perf_counter() - decoded)
 
     def photograph(self, data: bytes, short_side: int | None = None) -> Image.Image:
         """The whole first frame, upright, in mode ``RGB`` and sRGB; a large JPEG may be smaller than it is in its file
         when a ``short_side`` says that this is detail enough."""
-        return decode(data, self._max_pixels, short_side).pixels
+        opened = open_image(data, self._max_pixels)
+        self._before_decoding(opened)
+        return load(opened, short_side).pixels
 
 
-def _read(decode_image: Callable[[], Photograph[Decoded]], show: Callable[[Decoded], Pixels]) -> Reading:
-    began = time.perf_counter()
-    photograph = decode_image()
-    decoded = time.perf_counter()
-    pixels = show(photograph.pixels)
-    return Reading(pixels, photograph.info, decoded - began, time.perf_counter() - decoded)
+@cache
+def _say_that_pillow_resizes() -> None:
+    """Once in a process: nothing is wrong, but an operator who compares machines will want to know."""
+    logger.info("cykooz.resizer is not installed: Pillow resizes, which is exact and takes longer.")

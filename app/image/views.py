@@ -32,3 +32,8 @@ class Views:
     crop: int
     interpolation: Interpolation
     places: tuple[Place, ...] = (CENTRE,)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the pixels: (views, crop, crop, 3)."""
+        return (len(self.places), self.crop, self.crop, 3)

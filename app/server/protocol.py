@@ -22,8 +22,9 @@ from app.http.problems import MEDIA_TYPE, problem
 from app.server.connections import Connections
 from app.server.cutter import Cutter, Malformed, Part
 
-# What pieces of a body may take before the application is woken for them; as much as is read from a socket at once.
-MAX_PIECES_BYTES = 256 * 1024
+# What pieces of a body may take, and how long, before the application is woken for them: it counts what uploads hold.
+MAX_PIECES_BYTES = 128 * 1024
+MAX_PIECES_S = 0.5
 OBJECT_BYTES = 33  # what a piece takes beside its content: many clients send chunks of a few bytes
 HEAD_S = 10.0
 SEND_S = 30.0  # how long a client may take none of an answer
@@ -39,8 +40,8 @@ class CarefulProtocol(HttpToolsProtocol):
     nothing can be smuggled past a proxy, and what stands around chunks. Who does not read an answer loses the
     connection. An offer to upgrade (h2c, which Java's client makes with every first request) is declined and the
     request answered as it stands, body and all. There are only so many connections. What is not HTTP gets the
-    contract's form of error. And a body wakes the application once it is whole, or takes 256 KiB, instead of with each
-    of its pieces.
+    contract's form of error. And a body wakes the application once it is whole, takes 128 KiB, or half a second has
+    passed, instead of with each of its pieces.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class CarefulProtocol(HttpToolsProtocol):
         self._unread = b""
         self._pieces: list[bytes] = []
         self._pieces_bytes = 0
+        self._handed_over = 0.0  # when, on the loop's clock
         self._body_bytes = 0  # of the piece that is being parsed
         self._received = False  # the whole request that is in progress
         self._raw = False  # the parser has stopped at an offer to upgrade: what is left of the body goes around it
@@ -143,7 +145,7 @@ class CarefulProtocol(HttpToolsProtocol):
         if self._received:
             raise Malformed(NOT_HTTP)
         super().on_message_begin()
-        self._pieces, self._pieces_bytes = [], 0
+        self._pieces, self._pieces_bytes, self._handed_over = [], 0, self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._cutter.part is Part.HEAD:
@@ -165,7 +167,7 @@ class CarefulProtocol(HttpToolsProtocol):
             return
         self._pieces.append(body)
         self._pieces_bytes += len(body) + OBJECT_BYTES
-        if self._pieces_bytes > MAX_PIECES_BYTES:
+        if self._pieces_bytes > MAX_PIECES_BYTES or self.loop.time() - self._handed_over > MAX_PIECES_S:
             self.flow.pause_reading()
             self._hand_over()
             self.cycle.message_event.set()
@@ -183,8 +185,10 @@ class CarefulProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     def _hand_over(self) -> None:
-        self.cycle.body += b"".join(self._pieces)
-        self._pieces, self._pieces_bytes = [], 0
+        body = b"".join(self._pieces)
+        # The bytes themselves where there is nothing before them: uvicorn would copy a bytearray twice.
+        self.cycle.body = self.cycle.body + body if self.cycle.body else body  # type: ignore[assignment]
+        self._pieces, self._pieces_bytes, self._handed_over = [], 0, self.loop.time()
 
     # What is sent
 

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -21,13 +21,22 @@ Load = Callable[[str], ServedModel]
 class Loader:
     """``load`` reads a model by name; it blocks, and is called on a thread of its own.
 
-    It raises ``UnknownModel``, or another ``ModelError`` when the model cannot be served.
+    It raises ``UnknownModel``, or another ``ModelError`` when the model cannot be served. The service becomes ready
+    once ``others_ready`` is done, too.
     """
 
     def __init__(
-        self, load: Load, registry: Registry, selection: Selection, lifecycle: Lifecycle, metrics: Metrics
+        self,
+        load: Load,
+        registry: Registry,
+        selection: Selection,
+        lifecycle: Lifecycle,
+        metrics: Metrics,
+        *,
+        others_ready: Callable[[], Awaitable[None]],
     ) -> None:
         self._load = load
+        self._others_ready = others_ready
         self._registry = registry
         self._selection = selection
         self._lifecycle = lifecycle
@@ -88,6 +97,7 @@ class Loader:
         try:
             for name in self._selection.names:
                 await (self._try(name) if name in self._selection.optional else self._take_in(name))
+            await self._others_ready()
         except ServiceError:
             self._lifecycle.become(State.FAILED, "a model could not be loaded")
         except Exception:

@@ -47,10 +47,17 @@ class Metrics:
         self.shrunk = Counter(
             "batch_shrinks", "Batches halved because the device's memory was full.", registry=registry
         )
+        self.decoders_ended = Counter(
+            "decoders_ended", "Decoder processes that ended before their time.", ("reason",), registry=registry
+        )
+        for reason in ("abandoned", "cost", "crash", "killed"):
+            self.decoders_ended.labels(reason)
         self.age = Gauge("queue_oldest_age_seconds", "Age of the oldest waiting image.", registry=registry)
         self.depth = Gauge("queue_depth", "Images waiting for a batch.", registry=registry)
         self.in_flight = Gauge("requests_in_flight", "Requests between headers and answer.", registry=registry)
-        self.buffered = Gauge("upload_buffer_bytes", "Bytes reserved for uploads in flight.", registry=registry)
+        self.buffered = Gauge(
+            "upload_buffer_bytes", "Bytes that uploads in flight hold or are charged for.", registry=registry
+        )
         self.model_loads = Counter(
             "model_loads", "Models taken in, by the contract's code.", ("code",), registry=registry
         )
@@ -84,6 +91,9 @@ class Metrics:
     def batch_released(self, reason: str, size: int) -> None:
         self.released.labels(reason).inc()
         self.batch.observe(size)
+
+    def decoder_ended(self, reason: str) -> None:
+        self.decoders_ended.labels(reason).inc()
 
     def batch_shrunk(self, _size: int, /) -> None:
         self.shrunk.inc()

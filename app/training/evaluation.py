@@ -108,7 +108,7 @@ def _logits(
     question: Question, model: ServedModel, images: Sequence[LabelledFile], settings: Settings
 ) -> Iterator[Tensor | Refused]:
     """Each image's logits (classes,), or why it has none, in order."""
-    reader, network = Reader.from_settings(settings), cast(TorchNetwork, model.network)
+    reader, network = Reader(settings.max_pixels, exact=settings.decode == "exact"), cast(TorchNetwork, model.network)
     preprocessing = model.manifest.preprocessing
     views = ten_crops(preprocessing) if question.ten_crop else preprocessing.centre_crop()
 

@@ -58,7 +58,7 @@ class Run:
 
 def prepare_run(options: Options, settings: Settings, ranks: Ranks) -> Run:
     """Read the base and the data. Raises ``ModelError`` with what is wrong with either."""
-    library, reader = Library.from_settings(settings), Reader.from_settings(settings)
+    library, reader = Library.from_settings(settings), Reader(settings.max_pixels, exact=settings.decode == "exact")
     base = read_base(options.base, options.name, library)
     listing = list_images(options.data, read_exclusions(options.exclude))
     with ranks.one_after_the_first():

@@ -52,7 +52,7 @@ def test_pixels_lie_behind_the_upload_where_another_process_writes_them() -> Non
     buffer.expect_pixels(24)
     made = np.arange(24, dtype=np.uint8)
     with mmap.mmap(buffers.descriptor, 0) as elsewhere:
-        elsewhere[buffer.pixels_offset : buffer.pixels_offset + 24] = made.tobytes()
+        elsewhere[buffer.pixels_start : buffer.pixels_start + 24] = made.tobytes()
     assert np.array_equal(buffer.pixels((2, 4, 3)), made.reshape(2, 4, 3))
     assert bytes(buffer.content) == b"x" * (PAGE + 1)
 
@@ -82,6 +82,18 @@ def test_the_system_holds_what_is_counted_and_what_free_places_keep_and_no_more(
         buffer.release()
     assert buffers.held_bytes == 0
     assert resident(buffers) == buffers.most_kept_bytes == KEPT_PLACES * KEPT_BYTES
+
+
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_buffers_may_outlive_the_memory(*, looked_at: bool) -> None:
+    buffers = Buffers(1, MIB)
+    buffer = buffers.take()
+    buffer.append(b"x" * MIB)
+    content = buffer.content if looked_at else None
+    buffers.close()
+    assert content is None or content[0] == ord("x")
+    buffer.release()
+    assert buffers.held_bytes == 0
 
 
 def test_whole_pages() -> None:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from app.errors import StartError
+from app.http.callers import Callers
 from app.server.healthcheck import is_ready
 from app.server.leave import CLOSING_S
 from app.settings import Settings
@@ -145,10 +146,25 @@ def test_the_grace_period_is_longer_than_the_drain(name: str) -> None:
 @pytest.mark.parametrize("name", REPLICAS)
 def test_what_clients_can_make_it_hold_fits_into_the_memory_limit(name: str) -> None:
     """The formula of docs/operations.md, and two gigabytes for the network and its libraries."""
-    service = OURS[name]
-    workers, buffer_mb = (int(service["environment"][key]) for key in ("VGG_DECODE_WORKERS", "VGG_MAX_BUFFER_MB"))
-    held = 2 * buffer_mb * 2**20 + workers * DEFAULTS.max_pixels * 18 + DEFAULTS.max_queue_size * 200_000
-    assert held + 2 * 2**30 < size_bytes(service["mem_limit"])
+    given = Settings.model_validate(started_as_by(name, {}))
+    uploads = (given.max_buffer_mb + 16) * 2**20 + given.max_connections * 200_000 + given.max_queue_size * 300_000
+    held = uploads + given.decode_workers * given.max_pixels * 18
+    assert held + 2 * 2**30 < size_bytes(OURS[name]["mem_limit"])
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+def test_one_request_that_is_allowed_can_be_held_by_default(name: str) -> None:
+    Settings.model_validate(started_as_by(name, {})).check_uploads()
+    with pytest.raises(StartError, match="VGG_MAX_BUFFER_MB=512 "):
+        Settings.model_validate(started_as_by(name, {"VGG_MAX_BUFFER_MB": "512"})).check_uploads()
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+def test_what_the_proxy_says_of_its_callers_is_believed(name: str) -> None:
+    callers = Callers(Settings.model_validate(started_as_by(name, {})).proxies)
+    for proxy in ("172.18.0.5", "192.168.16.2"):
+        scope = {"client": (proxy, 1), "headers": [(b"x-forwarded-for", b"192.0.2.7")]}
+        assert callers.name(scope) == "192.0.2.7"
 
 
 @pytest.mark.parametrize("name", REPLICAS)

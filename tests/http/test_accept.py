@@ -65,7 +65,7 @@ def test_no_place_is_held_after_an_answer(guarded: RunningService) -> None:
     for data in (RED, b"text", b"", bytes(300_000)):
         guarded.client.post("/predict", files={"file": data}, headers={"x-api-key": "key"})
     assert guarded.service.admission.in_flight == 0
-    assert guarded.service.admission.buffered_bytes == 0
+    assert guarded.service.arrivals.charged_bytes == guarded.service.buffers.held_bytes == 0
 
 
 def test_how_many_classes_are_answered(network: DummyNetwork) -> None:

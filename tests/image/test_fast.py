@@ -1,19 +1,25 @@
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
 from app.errors import ServiceError
-from app.image.decode import decode
-from app.image.fast import decode_fast, preprocess_fast
+from app.image.decode import Photograph, decode, open_image
+from app.image.fast import load_fast, preprocess_fast
 from app.image.preprocess import preprocess
 from app.image.views import Pixels, Views
 from tests.image.test_decode import save_heic
 from tests.image.test_preprocess import EMBEDDED, MANY, SIZES, VGG16
+from tests.image.test_profile import RAISED_BLACK
 from tests.pictures import encode, photograph, wide_gamut_profile
 
 MAX_PIXELS = 20_000_000
+
+
+def decode_fast(data: bytes, max_pixels: int, views: Views) -> Photograph[Pixels]:
+    return load_fast(open_image(data, max_pixels), data, views)
 
 
 def shown_fast(image: Image.Image, views: Views) -> Pixels:
@@ -65,7 +71,8 @@ def test_both_decoders_shrink_to_the_same_pixels(
     data = encode(photograph("coffee").resize(size), "JPEG")
     image = decode(data, MAX_PIXELS, short_side).pixels
     assert image.size == expected
-    assert np.array_equal(decode_fast(data, MAX_PIXELS, short_side).pixels, np.asarray(image))
+    views = replace(VGG16, short_side=short_side, crop=short_side)
+    assert np.array_equal(decode_fast(data, MAX_PIXELS, views).pixels, np.asarray(image))
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
@@ -79,7 +86,7 @@ def test_both_paths_accept_and_refuse_the_same_files(image_format: str) -> None:
         damaged[random.integers(0, len(data), 4)] = random.integers(0, 256, 4)
         files.append(damaged.tobytes())
     for file in files:
-        assert outcome(decode, file, MAX_PIXELS) == outcome(decode_fast, file, MAX_PIXELS, VGG16.short_side)
+        assert outcome(decode, file, MAX_PIXELS) == outcome(decode_fast, file, MAX_PIXELS, VGG16)
 
 
 def outcome(way: Callable[..., object], *arguments: object) -> str:
@@ -100,7 +107,6 @@ def jpegs() -> Iterator[tuple[str, bytes]]:
     yield "RGB", encode(image, "JPEG", keep_rgb=True)
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     yield "sRGB's profile", encode(image, "JPEG", icc_profile=srgb)
-    yield "wide gamut", encode(image, "JPEG", icc_profile=wide_gamut_profile())
     for orientation in (1, 6):
         exif = Image.Exif()
         exif[0x0112] = orientation
@@ -109,6 +115,16 @@ def jpegs() -> Iterator[tuple[str, bytes]]:
 
 @pytest.mark.parametrize("data", [data for _, data in jpegs()], ids=[name for name, _ in jpegs()])
 def test_a_jpeg_that_is_not_large_has_the_same_pixels_on_both_paths(data: bytes) -> None:
-    whole, fast = decode(data, MAX_PIXELS), decode_fast(data, MAX_PIXELS, VGG16.short_side)
+    whole, fast = decode(data, MAX_PIXELS), decode_fast(data, MAX_PIXELS, VGG16)
     assert fast.info == whole.info
     assert np.array_equal(fast.pixels, np.asarray(whole.pixels))
+
+
+@pytest.mark.parametrize("views", [VGG16, EMBEDDED, MANY], ids=["bilinear", "bicubic", "many"])
+@pytest.mark.parametrize("size", [(500, 375), (300, 451), (40, 30), (1200, 90), (3000, 2200)])
+@pytest.mark.parametrize("profile", [wide_gamut_profile(), RAISED_BLACK], ids=["tables", "lcms"])
+def test_colours_are_converted_wherever_a_view_looks(profile: bytes, size: tuple[int, int], views: Views) -> None:
+    data = encode(photograph("coffee").resize(size), "JPEG", icc_profile=profile)
+    seen = preprocess_fast(decode_fast(data, MAX_PIXELS, views).pixels, views)
+    expected = preprocess_fast(np.asarray(decode(data, MAX_PIXELS, views.short_side).pixels), views)
+    assert np.array_equal(seen, expected)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.image.test_decode import save_heic
-from tests.pictures import encode
+from tests.pictures import encode, wide_gamut_profile
 from tests.running import ROOT
 
 BYTES_PER_PIXEL = 18
@@ -22,7 +22,6 @@ def peak():
     lines = pathlib.Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 data = pathlib.Path(sys.argv[1]).read_bytes()
-import app.image.fast  # and with it torch, before anything is measured
 before = peak()
 views = Views(256, 224, "bilinear")
 Reader(10**9, exact=False).read(data, views)
@@ -44,6 +43,7 @@ def picture(mode: str) -> Image.Image:
     ("image_format", "mode", "options"),
     [
         ("JPEG", "RGB", {"progressive": True}),
+        ("JPEG", "RGB", {"icc_profile": wide_gamut_profile()}),
         ("JPEG", "CMYK", {}),
         ("PNG", "RGBA", {"compress_level": 1}),
         ("PNG", "LA", {"compress_level": 1}),

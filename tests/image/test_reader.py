@@ -1,3 +1,6 @@
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -5,12 +8,12 @@ import pytest
 from PIL import Image
 
 from app.errors import ServiceError, TooManyPixels, UndecodableImage, UnsupportedMediaType
-from app.image.decode import decode
+from app.image.decode import Opened, decode
 from app.image.preprocess import preprocess
 from app.image.reader import Reader
 from tests.image.test_preprocess import MANY, VGG16
 from tests.pictures import encode, photograph
-from tests.running import settings
+from tests.running import ROOT
 
 MAX_PIXELS = 20_000_000
 EXACT, FAST = Reader(MAX_PIXELS, exact=True), Reader(MAX_PIXELS, exact=False)
@@ -55,11 +58,33 @@ def test_errors_are_those_of_the_contract(reader: Reader) -> None:
             reader.photograph(data)
 
 
-def test_it_does_what_the_settings_say() -> None:
-    large = encode(photograph("coffee").resize((3000, 2400)), "JPEG")
-    exact = Reader.from_settings(settings(decode="exact")).read(large, VGG16)
-    fast = Reader.from_settings(settings()).read(large, VGG16)
-    assert np.array_equal(exact.pixels, EXACT.read(large, VGG16).pixels)
-    assert not np.array_equal(fast.pixels, exact.pixels)
-    with pytest.raises(TooManyPixels):
-        Reader.from_settings(settings(max_pixels=1000)).read(large, VGG16)
+@pytest.mark.parametrize("exact", [True, False], ids=["exact", "fast"])
+def test_what_is_called_before_decoding_knows_the_image_and_can_refuse_it(exact: bool) -> None:
+    seen = []
+
+    def refuse(opened: Opened) -> None:
+        seen.append((opened.format, opened.width, opened.height))
+        raise TooManyPixels("Not today.")
+
+    reader = Reader(MAX_PIXELS, exact=exact, before_decoding=refuse)
+    with pytest.raises(TooManyPixels, match="Not today"):
+        reader.read(CAT, VGG16)
+    with pytest.raises(TooManyPixels, match="Not today"):
+        reader.photograph(CAT)
+    with pytest.raises(UnsupportedMediaType):
+        reader.read(b"text", VGG16)
+    assert seen == [("JPEG", *photograph("chelsea").size)] * 2
+
+
+@pytest.mark.parametrize("exact", [True, False], ids=["exact", "fast"])
+def test_what_happens_before_decoding_is_not_time_spent_decoding(exact: bool) -> None:
+    reader = Reader(MAX_PIXELS, exact=exact, before_decoding=lambda _: time.sleep(0.5))
+    began = time.perf_counter()
+    reading = reader.read(CAT, VGG16)
+    assert reading.decode_s <= time.perf_counter() - began - 0.5
+
+
+def test_a_process_that_reads_images_never_loads_torch_or_pydantic() -> None:
+    code = "import sys, app.image.reader; print({'torch', 'pydantic'} & sys.modules.keys())"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"

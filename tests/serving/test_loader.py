@@ -23,7 +23,13 @@ class Case:
         self.registry, self.lifecycle = Registry(names[0]), Lifecycle()
         self.metrics = Metrics()
         selection = Selection(names, fallback_for, optional, {"odd": "It is odd."})
-        self.loader = Loader(load, self.registry, selection, self.lifecycle, self.metrics)
+        self.others_ready = asyncio.Event()
+        self.others_ready.set()
+
+        async def wait() -> None:
+            await self.others_ready.wait()
+
+        self.loader = Loader(load, self.registry, selection, self.lifecycle, self.metrics, others_ready=wait)
 
     async def run(self) -> None:
         """Until what was selected is loaded, or cannot be."""
@@ -176,3 +182,21 @@ def test_one_model_is_loaded_at_a_time_and_for_everybody_who_asks_for_it() -> No
     text = case.metrics.exposition().decode()
     assert 'model_loads_total{code="ok"} 2.0' in text
     assert 'model_loads_total{code="not_ready"} 1.0' in text
+
+
+def test_the_service_is_not_ready_before_everything_else_is() -> None:
+    case = Case(load, "vgg16")
+
+    async def scenario() -> None:
+        case.others_ready.clear()
+        running = asyncio.create_task(case.run())
+        async with asyncio.timeout(20):
+            while not case.registry.all():
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert case.lifecycle.state is State.LOADING
+        case.others_ready.set()
+        await running
+
+    asyncio.run(scenario())
+    assert case.lifecycle.state is State.READY

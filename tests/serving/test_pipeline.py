@@ -6,25 +6,42 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from app.errors import DeadlineExceeded, InternalError, UnsupportedMediaType
-from app.image.reader import Reader
 from app.model.registry import Candidate, Item, Registry, ServedModel, run
 from app.serving.batcher import Batcher
 from app.serving.metrics import Metrics
 from app.serving.pipeline import Pipeline, Prediction
+from tests.decoders import Running
 from tests.dummy import POISON_BLUE, DummyNetwork, dummy_model, expected_class
 from tests.pictures import png
 
 MODEL = dummy_model(DummyNetwork())
 
 
-def ask(metrics: Metrics, scenario: Callable[[Pipeline], Awaitable[object]]) -> None:
+class Case:
+    """A pipeline, and the uploads that it is asked about."""
+
+    def __init__(self, pipeline: Pipeline, images: Running) -> None:
+        self.pipeline = pipeline
+        self._images = images
+
+    async def predict(self, data: bytes, model: ServedModel, top_k: int) -> Prediction:
+        upload = self._images.upload(data)
+        try:
+            return await self.pipeline.predict(upload, model, top_k)
+        finally:
+            upload.release()
+
+
+def ask(metrics: Metrics, scenario: Callable[[Case], Awaitable[object]]) -> None:
     """Let a scenario use a pipeline on an event loop of its own."""
 
     async def live() -> None:
         batcher: Batcher[ServedModel, Item, list[Candidate]] = Batcher(run, lambda model: model.max_batch_size)
-        pipeline = Pipeline(Registry("vgg16"), batcher, metrics, Reader(10**7, exact=True), decode_workers=2)
+        images = Running()
+        pipeline = Pipeline(Registry("vgg16"), batcher, metrics, images.decoders)
         pipeline.start()
-        await scenario(pipeline)
+        await pipeline.ready()
+        await scenario(Case(pipeline, images))
         await pipeline.close()
 
     asyncio.run(live())
@@ -34,14 +51,14 @@ def test_each_image_gets_its_own_labels_and_its_stages_are_counted() -> None:
     metrics = Metrics()
     found: list[Prediction] = []
 
-    async def scenario(pipeline: Pipeline) -> None:
-        assert not pipeline.rate
+    async def scenario(case: Case) -> None:
+        assert not case.pipeline.rate
         colors = [(number, number % 5, 0) for number in range(12)]
-        answers = await asyncio.gather(*(pipeline.predict(png(color), MODEL, 3) for color in colors))
+        answers = await asyncio.gather(*(case.predict(png(color), MODEL, 3) for color in colors))
         for color, answer in zip(colors, answers, strict=True):
             assert answer.ranked[0].label is MODEL.labels[expected_class(color)]
             assert len(answer.ranked) == 3
-        assert pipeline.rate
+        assert case.pipeline.rate
         found.extend(answers)
 
     ask(metrics, scenario)
@@ -51,11 +68,11 @@ def test_each_image_gets_its_own_labels_and_its_stages_are_counted() -> None:
 
 
 def test_what_is_wrong_with_one_image_is_said_to_its_caller_alone() -> None:
-    async def scenario(pipeline: Pipeline) -> None:
+    async def scenario(case: Case) -> None:
         good, text, poison = await asyncio.gather(
-            pipeline.predict(png((1, 0, 0)), MODEL, 1),
-            pipeline.predict(b"text", MODEL, 1),
-            pipeline.predict(png((1, 2, POISON_BLUE)), MODEL, 1),
+            case.predict(png((1, 0, 0)), MODEL, 1),
+            case.predict(b"text", MODEL, 1),
+            case.predict(png((1, 2, POISON_BLUE)), MODEL, 1),
             return_exceptions=True,
         )
         assert isinstance(good, Prediction)
@@ -71,12 +88,12 @@ def test_nobody_waits_for_a_network_that_is_given_up() -> None:
     network.gate.clear()
     model = dummy_model(network)
 
-    async def scenario(pipeline: Pipeline) -> None:
-        waiting = asyncio.create_task(pipeline.predict(png((1, 0, 0)), model, 1))
+    async def scenario(case: Case) -> None:
+        waiting = asyncio.create_task(case.predict(png((1, 0, 0)), model, 1))
         async with asyncio.timeout(20):
-            while not pipeline.forward_s:
+            while not case.pipeline.forward_s:
                 await asyncio.sleep(0.01)
-            pipeline.abandon(DeadlineExceeded("enough"))
+            case.pipeline.abandon(DeadlineExceeded("enough"))
             with pytest.raises(DeadlineExceeded, match="enough"):
                 await waiting
         network.gate.set()

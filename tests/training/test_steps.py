@@ -87,7 +87,7 @@ def test_the_default_trains_a_vggs_classifier_and_the_export_answers_as_it_was_m
         held_out = [row for row in csv.DictReader(file) if row["part"] == "validation"]
     pixels = np.concatenate(
         [
-            Reader.from_settings(settings)
+            Reader(settings.max_pixels, exact=settings.decode == "exact")
             .read((data / row["path"]).read_bytes(), BASE.preprocessing.centre_crop())
             .pixels
             for row in held_out

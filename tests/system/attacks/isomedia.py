@@ -122,7 +122,7 @@ def file(brand: bytes, items: list[Item], padding: int = 0, *, shared: bool = Fa
 def _meta(items: list[Item], offset: int, padding: int, *, shared: bool) -> bytes:
     handler = full_box(b"hdlr", bytes(4) + b"pict" + bytes(13))
     primary = full_box(b"pitm", struct.pack(">H", 1))
-    places, entries, references = b"", b"", b""
+    places, entries, references = bytearray(), bytearray(), bytearray()
     for number, item in enumerate(items, 1):
         places += struct.pack(">HHHII", number, 0, 1, offset, len(item.content))
         offset += 0 if shared else len(item.content)
@@ -138,7 +138,7 @@ def _meta(items: list[Item], offset: int, padding: int, *, shared: bool) -> byte
 
 def _properties(items: list[Item]) -> bytes:
     known: dict[bytes, int] = {}
-    rows = b""
+    rows = bytearray()
     for number, item in enumerate(items, 1):
         indices = [known.setdefault(one, len(known) + 1) for one in dict.fromkeys(item.properties)]
         repeated = len(item.properties) - len(indices)

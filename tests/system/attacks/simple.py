@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 def gifs(side: int) -> Iterator[tuple[str, bytes]]:
     yield "a-large-canvas", gif((65_535, side * side // 65_535), (1, 1))
-    yield "a-frame-beyond-its-canvas", gif((1, 1), (65_535, 65_535))
+    yield "a-frame-beyond-its-canvas", gif((1, 1), (65_535, 65_535), pixels=b"\1\0\0")
     yield "a-large-frame", gif((side, side), (side, side))
     yield "large-and-transparent", gif((side, side), (side, side), before=b"\x21\xf9\x04\x01\0\0\0\0")
     yield "clear-codes", gif((side, side), (side, side), pixels=blocks(b"\x24\x49\x92" * 100_000))

@@ -6,7 +6,6 @@ python -m tests.system.load.serve_simulated FIXED_MS PER_IMAGE_MS
 import sys
 from typing import NoReturn
 
-import app.image.fast  # noqa: F401 - torch, which a real network would have imported by now
 from app.logs import set_up_logging
 from app.main import create_app
 from app.model.library import Library
