@@ -132,7 +132,7 @@ def _meta(items: list[Item], offset: int, padding: int, *, shared: bool) -> byte
             references += box(item.reference, struct.pack(">HH", number, len(item.parts)) + parts)
     location = full_box(b"iloc", b"\x44\0" + struct.pack(">H", len(items)) + places)
     information = full_box(b"iinf", struct.pack(">H", len(items)) + entries)
-    boxes = (handler, primary, location, information, _properties(items), full_box(b"iref", references))
+    boxes = (handler, primary, location, information, _properties(items), full_box(b"iref", bytes(references)))
     return full_box(b"meta", b"".join(boxes) + (box(b"free", bytes(padding)) if padding else b""))
 
 
