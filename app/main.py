@@ -175,7 +175,7 @@ def build_service(settings: Settings, load: Load, selection: Selection) -> Servi
         one_file=one_file,
         many_files=replace(one_file, max_files=settings.max_files),
         keys=KeyRing(settings.read_api_keys(), settings.read_admin_keys()),
-        loader=Loader(load, registry, selection, lifecycle, metrics, pipeline.ready),
+        loader=Loader(load, registry, selection, lifecycle, metrics, others_ready=pipeline.ready),
     )
 
 

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "tests.system.load": {"app"},
     "tests.system.chaos": {"app", "tests.system.load"},
     "tests.system.fuzzing": {"app", "tests.system.load"},
+    "tests.system.attacks": {"app"},
     "tests.system.deployment": {"app", "tests.system.load"},
 }
 WEB = {"fastapi", "starlette", "uvicorn"}

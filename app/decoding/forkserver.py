@@ -17,12 +17,12 @@ from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
 from app.decoding.confine import confine
+from app.decoding.messages import MESSAGE_BYTES
 from app.decoding.warm_up import warm_up
 from app.decoding.worker import Worker
 
 # On Linux messages are not joined; elsewhere they are shorter than what is taken apart.
 KIND = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_STREAM
-MESSAGE_BYTES = 64 * 1024
 MOST_DESCRIPTORS = 64
 MODULE = "app.decoding.forkserver"
 # What may be known of the surroundings: no keys, no passwords.
@@ -73,18 +73,18 @@ class ForkServer:
 
     def serve(self) -> None:
         """Until the service closes its end of the socket."""
-        woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+        woken, wake = os.pipe()
         os.set_blocking(wake, False)
         os.set_blocking(woken, False)
         signal.set_wakeup_fd(wake)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         while True:
-            readable, _, _ = select.select([self._control, woken], [], [])
+            readable, _, _ = select.select([self._control.fileno(), woken], [], [])
             if woken in readable:
                 with suppress(BlockingIOError):
                     os.read(woken, MESSAGE_BYTES)
                 self._bury()
-            if self._control in readable and not self._listen():
+            if self._control.fileno() in readable and not self._listen():
                 break
         for pid in self._numbers:
             os.kill(pid, signal.SIGKILL)
@@ -165,7 +165,8 @@ def main(arguments: list[str]) -> None:
         become_decoder(int(arguments[1]), Terms.parse(arguments[2:]), os.getppid())
     gc.collect()
     gc.freeze()  # what is shared stays shared: no collection writes to it
-    ForkServer(socket.socket(fileno=int(arguments[0])), Terms.parse(arguments[1:]), forks=sys.platform == "linux").serve()
+    control = socket.socket(fileno=int(arguments[0]))
+    ForkServer(control, Terms.parse(arguments[1:]), forks=sys.platform == "linux").serve()
 
 
 if __name__ == "__main__":

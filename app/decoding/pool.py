@@ -5,7 +5,6 @@ no longer, and another decoder takes the next upload while the system shares the
 """
 
 import asyncio
-import json
 import logging
 import math
 import os
@@ -15,14 +14,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
 
 from app.decoding.buffers import Buffer, Buffers
 from app.decoding.forkserver import Terms
+from app.decoding.messages import Answer
 from app.decoding.processes import Processes
-from app.decoding.worker import Job
-from app.errors import InternalError, ServiceError, TooCostly, TooManyPixels, UndecodableImage, UnsupportedMediaType
-from app.image.decode import ImageInfo
+from app.decoding.task import Task
+from app.errors import ServiceError
 from app.image.reader import Reading
 from app.image.views import Views
 
@@ -32,22 +30,6 @@ TICK_S = 0.025
 SLOW_S = 0.05
 SLOW_FOR_EACH = 2  # slow decoders, for each one that is not
 LEAST_S = 0.1  # no decoder is killed sooner: a short deadline must not buy a new process
-REFUSALS = {error.code: error for error in (TooCostly, TooManyPixels, UndecodableImage, UnsupportedMediaType)}
-
-
-@dataclass(slots=True, eq=False)
-class _Task:
-    """One upload to be read."""
-
-    buffer: Buffer
-    views: Views
-    future: asyncio.Future[Reading]
-    large: bool = False
-    again: bool = False
-
-    def message(self) -> bytes:
-        buffer = self.buffer
-        return Job(buffer.start, buffer.size, buffer.pixels_start, self.large, self.views).packed()
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +37,7 @@ class _Decoder:
     """One process, and the upload that it reads."""
 
     number: int
-    task: _Task | None = None
+    task: Task | None = None
     since: float = 0.0
     slow: bool = False
     killed: bool = False
@@ -82,8 +64,8 @@ class Decoders:
         self._on_end = on_end
         terms = Terms(buffers.descriptor, max_pixels, exact)
         self._processes = Processes(terms, self._said, self._ended, on_failure)
-        self._waiting: deque[_Task] = deque()
-        self._waiting_large: deque[_Task] = deque()
+        self._waiting: deque[Task] = deque()
+        self._waiting_large: deque[Task] = deque()
         self._decoders: dict[int, _Decoder] = {}
         self._idle: list[_Decoder] = []
         self._ticking = False
@@ -120,7 +102,7 @@ class Decoders:
         it breaks its decoder.
         """
         buffer.expect_pixels(math.prod(views.shape))
-        task = _Task(buffer.hold(), views, asyncio.get_running_loop().create_future())
+        task = Task(buffer.hold(), views, asyncio.get_running_loop().create_future())
         task.future.add_done_callback(lambda _: self._left(task))
         self._waiting.append(task)
         self._give_out()
@@ -145,7 +127,7 @@ class Decoders:
             self._processes.send(decoder.number, task.message())
             self._tick_later()
 
-    def _next_queue(self) -> deque[_Task]:
+    def _next_queue(self) -> deque[Task]:
         """Large ones have waited before; there is memory for as many as there are cores."""
         return self._waiting_large if self._waiting_large and self.large < self.count else self._waiting
 
@@ -158,7 +140,7 @@ class Decoders:
             return self._idle.pop()
         return self._fork() if len(self._decoders) < self.count * (1 + SLOW_FOR_EACH) else None
 
-    def _being_read(self) -> Iterator[_Task]:
+    def _being_read(self) -> Iterator[Task]:
         return (decoder.task for decoder in self._decoders.values() if decoder.task)
 
     def _fork(self) -> _Decoder:
@@ -189,7 +171,7 @@ class Decoders:
                 self._processes.kill(decoder.number)
         self._give_out()
 
-    def _left(self, task: _Task) -> None:
+    def _left(self, task: Task) -> None:
         """Nobody waits for it any more: if it has not been begun, it need not be."""
         for queue in (self._waiting, self._waiting_large):
             if task in queue:
@@ -200,23 +182,26 @@ class Decoders:
 
     def _said(self, number: int, message: bytes) -> None:
         decoder = self._decoders[number]
-        answer = _understood(message)
-        task, decoder.task = decoder.task, None
-        if task is None or answer is None:  # it is not itself any more
-            decoder.task = task
+        task = decoder.task
+        try:
+            answer = Answer.unpack(message)
+        except ValueError:
+            task = None
+        if task is None:  # nobody has asked it, or this is no answer: it is not itself any more
             self._processes.kill(number)
             return
-        if not answer["last"]:
+        decoder.task = None
+        if not answer.last:
             self._idle.append(decoder)
-        if answer.get("large"):
+        if answer.large:
             self._put_back(task)
             return
         self._give_out()  # first, so that the decoder does not wait for what the answer leads to
         if not task.future.done():
-            _settle(task, answer)
+            task.settle(answer)
         task.buffer.release()
 
-    def _put_back(self, task: _Task) -> None:
+    def _put_back(self, task: Task) -> None:
         """It has turned out to be a large one."""
         task.large = True
         if task.future.done():
@@ -226,7 +211,7 @@ class Decoders:
         self._give_out()
 
     def _ended(self, number: int, status: int | None) -> None:
-        """A decoder is no more; ``status`` is ``None`` when the fork server has taken it along."""
+        """A decoder is no more; ``status`` is ``None`` when that cannot be its picture's fault."""
         decoder = self._decoders.pop(number)
         if decoder in self._idle:
             self._idle.remove(decoder)
@@ -235,23 +220,19 @@ class Decoders:
         if reason:
             self._on_end(reason)
         if decoder.task is not None:
+            decoder.task.again = decoder.task.again and status is not None
             self._bereaved(decoder.task, reason)
         asyncio.get_running_loop().call_soon(self._give_out)  # when it is known which others have ended with it
 
-    def _bereaved(self, task: _Task, reason: str) -> None:
+    def _bereaved(self, task: Task, reason: str) -> None:
         """What has become of an upload whose decoder has ended: somebody else's signal is not its fault, once."""
         if reason == "killed" and not task.again and not task.future.done():
             task.again = True
             (self._waiting_large if task.large else self._waiting).appendleft(task)
             return
+        if not task.future.done():
+            task.bereave(reason)
         task.buffer.release()
-        if task.future.done():
-            return
-        if reason == "crash":
-            logger.warning("An image has broken its decoder.")
-            task.future.set_exception(UndecodableImage("The image is corrupt: its decoder has failed on it."))
-        else:
-            task.future.set_exception(TooCostly("The image takes longer to decode than any of its size should."))
 
 
 def _reason(status: int | None) -> str:
@@ -261,22 +242,3 @@ def _reason(status: int | None) -> str:
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF:
         return "cost"
     return "crash" if status else ""
-
-
-def _understood(message: bytes) -> dict[str, Any] | None:
-    try:
-        answer = json.loads(message)
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
-def _settle(task: _Task, answer: dict[str, Any]) -> None:
-    if "code" not in answer:
-        pixels, image = task.buffer.pixels(task.views.shape), ImageInfo(*answer["image"])
-        task.future.set_result(Reading(pixels, image, answer["decode_s"], answer["preprocess_s"]))
-    elif answer["code"] in REFUSALS:
-        task.future.set_exception(REFUSALS[answer["code"]](answer["detail"]))
-    else:
-        logger.error("Reading an image failed:\n%s", answer["detail"])
-        task.future.set_exception(InternalError("The image could not be read; the log has it."))

@@ -3,28 +3,27 @@
 import asyncio
 import itertools
 import logging
-import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable
 
-from app.decoding.forkserver import KIND, MESSAGE_BYTES, Terms, launch
+from app.decoding.forkserver import KIND, Terms, launch
+from app.decoding.messages import MESSAGE_BYTES, READY
 
 logger = logging.getLogger(__name__)
 
 # What a fork server may take to do what it is asked, on a busy machine, once it is up; and to come up.
 SERVER_S, STARTING_S = 5.0, 60.0
 WATCH_S = 0.5
-FAILED_STARTS = 3
+FAILED_STARTS = 5
 
 
 class Processes:
     """Makes and kills decoders, on one event loop; a decoder is known by its number.
 
     ``on_message(number, message)`` hears what a decoder says, ``on_end(number, status)`` that it has ended: ``status``
-    is that of ``waitpid``, or ``None`` when the fork server has ended, which takes its decoders along and is replaced.
-    ``on_failure(reason)`` hears when no fork server comes up.
+    is that of ``waitpid``, or ``None`` when it has never been ready, or when the fork server has ended, which takes its
+    decoders along and is replaced. ``on_failure(reason)`` hears when nothing comes up any more.
     """
 
     def __init__(
@@ -38,10 +37,16 @@ class Processes:
         self._on_message, self._on_end, self._on_failure = on_message, on_end, on_failure
         self._numbers = itertools.count(1)
         self._connections: dict[int, socket.socket] = {}
-        self.pids: dict[int, int] = {}
+        self._pids: dict[int, int] = {}
         self._asked: dict[int, float] = {}
+        self._ready: set[int] = set()
         self._failed_starts = 0
         self._up = asyncio.Event()
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """Of those that are ready: number -> process id."""
+        return {number: self._pids[number] for number in self._ready if number in self._pids}
 
     def start(self) -> None:
         """Launch the fork server, on the running event loop."""
@@ -49,7 +54,7 @@ class Processes:
         self._launch()
 
     async def ready(self) -> None:
-        """Until the first decoder is there."""
+        """Until the first decoder is ready."""
         await self._up.wait()
 
     def fork(self) -> int:
@@ -115,23 +120,17 @@ class Processes:
             word, number, value = line.split()
             self._asked.pop(int(number), None)
             if word == "forked":
-                self.pids[int(number)] = int(value)
+                self._pids[int(number)] = int(value)
                 self._answered = True
-                self._failed_starts = 0
-                self._up.set()
             elif int(number) in self._connections:
                 self._hear(int(number))  # what it has said before
-                self._forget(int(number))
-                self._on_end(int(number), int(value))
+                self._bury(int(number), int(value))
 
     def _replace_server(self) -> None:
         self._hang_up()
         self._server.kill()
         self._server.wait()
-        if not self._answered:
-            self._failed_starts += 1
-        if self._failed_starts >= FAILED_STARTS:
-            self._on_failure("decoders cannot be started")
+        if not self._answered and self._has_failed():
             return
         logger.error("The decoders' server has ended (%s); starting another one.", self._server.returncode)
         self._asked.clear()
@@ -140,8 +139,7 @@ class Processes:
         for number in gone:
             self._hear(number)  # all of them first: what they have said may lead to work for another one
         for number in gone:
-            self._forget(number)
-            self._on_end(number, None)
+            self._bury(number, None)
 
     def _watch(self) -> None:
         """Do not wait for ever for a fork server that does not answer."""
@@ -164,13 +162,33 @@ class Processes:
             return
         except OSError:
             message = b""
-        if message:
+        if message == READY:
+            self._ready.add(number)
+            self._failed_starts = 0
+            self._up.set()
+        elif message:
             self._on_message(number, message)
         else:
             self._loop.remove_reader(connection)  # its end is the fork server's to tell
 
+    def _bury(self, number: int, status: int | None) -> None:
+        was_ready = number in self._ready
+        self._forget(number)
+        if was_ready or status is None:
+            self._on_end(number, status)
+        elif not self._has_failed():
+            self._on_end(number, None)
+
+    def _has_failed(self) -> bool:
+        """Whether one start too many has come to nothing."""
+        self._failed_starts += 1
+        if self._failed_starts == FAILED_STARTS:
+            self._on_failure("decoders cannot be started")
+        return self._failed_starts >= FAILED_STARTS
+
     def _forget(self, number: int) -> None:
+        self._ready.discard(number)
         connection = self._connections.pop(number)
         self._loop.remove_reader(connection)
         connection.close()
-        self.pids.pop(number, None)
+        self._pids.pop(number, None)

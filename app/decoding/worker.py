@@ -1,66 +1,34 @@
 """One decoder: told where in shared memory an upload lies, it leaves the pixels there.
 
-It is expected to be killed: by the system when a picture takes more processor time than any honest one of its size, by
-its service when nobody waits for the answer any more, and by its own decoders' faults.
+It is expected to be killed: by the system when a picture takes more of the processor than any honest one of its size,
+by its service when nobody waits for the answer any more, and by its own libraries' faults.
 """
 
-import json
 import mmap
+import os
 import resource
 import signal
 import socket
 import sys
 import traceback
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
+from app.decoding.messages import MESSAGE_BYTES, READY, Answer, Job, account
 from app.errors import InternalError, ServiceError, TooCostly
-from app.image.cost import cpu_seconds, header_cpu_seconds, memory_bytes
+from app.image.cost import cpu_seconds, header_cpu_seconds, header_memory_bytes, memory_bytes
 from app.image.decode import Opened
 from app.image.reader import Reader
-from app.image.views import Place, Views
 
-MESSAGE_BYTES = 64 * 1024
-# Memory that a decoder may take without asking: enough for a photograph of some megapixels.
-FREE_BYTES = 64 * 2**20
-MOST_JOBS = 10_000  # after so many a fresh process takes over: whatever a decoder has lost is the system's again
+# Memory that a decoder may take as it likes: enough for a photograph of three megapixels.
+FREE_BYTES = 96 * 2**20
+# What may stay behind of a picture, and after how many a fresh process takes over in any case.
+KEPT_BYTES = 32 * 2**20
+MOST_JOBS = 10_000
 
 
 class Large(Exception):
-    """The image needs more memory than a decoder may take as it likes."""
-
-
-class Job(NamedTuple):
-    """Where an upload lies, and what is wanted of it. Offsets and sizes in bytes."""
-
-    start: int
-    size: int
-    pixels_start: int
-    large: bool
-    """There is room for it if it is a large one."""
-    views: Views
-
-    def packed(self) -> bytes:
-        return json.dumps((self.start, self.size, self.pixels_start, self.large, _packed(self.views))).encode()
-
-    @classmethod
-    def unpack(cls, message: bytes) -> "Job":
-        *fields, views = json.loads(message)
-        return cls(*fields, _unpacked(views))
-
-
-@lru_cache(maxsize=64)
-def _packed(views: Views) -> str:
-    return json.dumps((views.short_side, views.crop, views.interpolation, views.places))
-
-
-@lru_cache(maxsize=64)
-def _unpacked(views: str) -> Views:
-    short_side, crop, interpolation, places = json.loads(views)
-    return Views(short_side, crop, interpolation, tuple(Place(*place) for place in places))
+    """The image needs more than ``FREE_BYTES``."""
 
 
 class Worker:
@@ -69,60 +37,74 @@ class Worker:
     def __init__(self, connection: socket.socket, memory: mmap.mmap, max_pixels: int, *, exact: bool) -> None:
         self._connection = connection
         self._memory = memory
+        self._max_pixels = max_pixels
         self._reader = Reader(max_pixels, exact=exact, before_decoding=self._allow)
-        self._at_start = _data_bytes()
-        self._room = False
+        self._data = DataMemory()
         self._jobs_left = MOST_JOBS
+        self._room = False
 
     def serve(self) -> None:
+        self._connection.send(READY)
         while self._jobs_left and (message := self._connection.recv(MESSAGE_BYTES)):
+            job = Job.unpack(message)
             self._jobs_left -= 1
-            answer = self._answer(Job.unpack(message))
-            self._connection.send(json.dumps(answer | {"last": not self._jobs_left}).encode())
+            answer = self._answer(job)
+            if job.large and self._data.growth() > KEPT_BYTES:
+                self._jobs_left = 0
+            self._connection.send(answer._replace(last=not self._jobs_left).pack())
 
-    def _answer(self, job: Job) -> dict[str, Any]:
+    def _answer(self, job: Job) -> Answer:
         self._room = job.large
         try:
-            self._limit(header_cpu_seconds(job.size), FREE_BYTES + job.size)
-            reading = self._reader.read(self._memory[job.start : job.start + job.size], job.views)
+            self._limit(header_cpu_seconds(job.size), FREE_BYTES)
+            data = self._memory[job.start : job.start + job.size]
+            self._limit(header_cpu_seconds(job.size), header_memory_bytes(data, self._max_pixels))
+            reading = self._reader.read(data, job.views)
             room = np.frombuffer(self._memory, np.uint8, reading.pixels.size, job.pixels_start)
             room[:] = reading.pixels.reshape(-1)
         except Large:
-            return {"large": True}
+            return Answer(last=False, large=True)
         except ServiceError as error:
-            return _refusal(error)
+            return Answer.refuse(error)
         except MemoryError:
-            self._jobs_left = 0
-            return _refusal(TooCostly("The image takes more memory to decode than its size accounts for."))
+            return Answer.refuse(TooCostly("The image takes more memory to decode than its size accounts for."))
         except Exception:  # noqa: BLE001 - whatever it is belongs to this picture; the service logs it
-            return _refusal(InternalError(traceback.format_exc()[-4000:]))
+            return Answer.refuse(InternalError(traceback.format_exc()[-4000:]))
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
-        return {"image": reading.image, "decode_s": reading.decode_s, "preprocess_s": reading.preprocess_s}
+        return account(reading)
 
     def _allow(self, opened: Opened) -> None:
-        """Set the limits that follow from what the header says. Raises ``Large`` when there may be no room for it."""
-        memory = memory_bytes(opened)
-        if memory > FREE_BYTES:
-            if not self._room:
-                raise Large
-            self._jobs_left = 0  # a process that ends gives everything back
-        self._limit(cpu_seconds(opened), max(memory, FREE_BYTES))
+        """What the header says is what there is."""
+        self._limit(cpu_seconds(opened), memory_bytes(opened))
 
     def _limit(self, cpu_s: float, memory: int) -> None:
-        """From here on: seconds of processor time until the system kills this process, and bytes over its start."""
+        """From here on: seconds of the processor until the system ends this process, bytes over its start.
+
+        Raises ``Large`` for more bytes than it has room for.
+        """
+        if memory > FREE_BYTES and not self._room:
+            raise Large
         signal.setitimer(signal.ITIMER_PROF, cpu_s)
-        if self._at_start is not None:
-            resource.setrlimit(resource.RLIMIT_DATA, (self._at_start + memory, resource.RLIM_INFINITY))
+        self._data.limit(max(memory, FREE_BYTES))
 
 
-def _data_bytes() -> int | None:
-    """What ``RLIMIT_DATA`` counts, as of now; ``None`` where the system does not hold anybody to that."""
-    if sys.platform != "linux":
-        return None
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[5]
-    return int(pages) * mmap.PAGESIZE
+class DataMemory:
+    """What ``RLIMIT_DATA`` counts of this process: all that is its own and can be written. Linux alone enforces it."""
 
+    def __init__(self) -> None:
+        linux = sys.platform == "linux"
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC) if linux else None
+        self._at_start = self._now()
 
-def _refusal(error: ServiceError) -> dict[str, Any]:
-    return {"code": error.code, "detail": error.detail}
+    def limit(self, growth: int) -> None:
+        """At most so many bytes more than at the start."""
+        if self._statm is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, (self._at_start + growth, resource.RLIM_INFINITY))
+
+    def growth(self) -> int:
+        """Bytes more than at the start."""
+        return self._now() - self._at_start
+
+    def _now(self) -> int:
+        return int(os.pread(self._statm, 256, 0).split()[5]) * mmap.PAGESIZE if self._statm is not None else 0

@@ -40,6 +40,7 @@ PREDICT_ERRORS = (
     errors.MisdirectedRequest,
     errors.PayloadTooLarge,
     errors.TooManyPixels,
+    errors.TooCostly,
     errors.UnsupportedMediaType,
     errors.UndecodableImage,
     errors.InvalidParameter,

@@ -10,9 +10,10 @@ from typing import Generic, NamedTuple, TypeVar
 from PIL import ExifTags, Image
 
 import app.image.pillow  # noqa: F401 - sets Pillow up
-from app.errors import TooManyPixels, UndecodableImage, UnsupportedMediaType
+from app.errors import TooCostly, TooManyPixels, UndecodableImage, UnsupportedMediaType
 from app.image.color import to_srgb
-from app.image.formats import SUPPORTED, Format, is_unreasonable, sniff_format, webp_size
+from app.image.formats import SUPPORTED, Format, sniff_format, webp_size
+from app.image.guards import is_costly
 
 # Pillow plugins to try for a format. Pillow calls a JPEG that holds more than one picture (many phones) MPO.
 PLUGINS: dict[Format, tuple[str, ...]] = {name: ("JPEG", "MPO") if name == "JPEG" else (name,) for name in SUPPORTED}
@@ -39,8 +40,7 @@ MAX_SIDE = 100_000
 DETAIL = 4
 SHRINKAGES = (8, 4, 2)
 
-# What the decoders raise on bytes that are broken, whichever way they are broken. MemoryError is a decoder's answer to
-# a size that its file only claims: the picture's real size has been checked by then.
+# What the decoders raise on bytes that are broken, whichever way they are broken.
 BROKEN = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, AttributeError, ArithmeticError),
     *(RuntimeError, MemoryError, struct.error, AssertionError),
@@ -72,8 +72,9 @@ class Photograph(Generic[Decoded]):
 class Opened:
     """An image whose header has been read and whose size has been checked; the pixels come with ``load``."""
 
-    def __init__(self, name: Format, image: Image.Image) -> None:
+    def __init__(self, name: Format, image: Image.Image, data_bytes: int) -> None:
         self.format = name
+        self.data_bytes = data_bytes
         self.width, self.height = image.size
         self._image: Image.Image | None = image
 
@@ -97,8 +98,8 @@ def decode(data: bytes, max_pixels: int, short_side: int | None = None) -> Photo
     of its size, which its DCT gives almost for free.
 
     Raises ``UnsupportedMediaType`` when the content is none of the formats in ``SUPPORTED``, ``TooManyPixels`` when the
-    header announces more than ``max_pixels`` (nothing is decoded then) and ``UndecodableImage`` when it is truncated
-    or corrupt.
+    header announces more than ``max_pixels`` (nothing is decoded then), ``TooCostly`` when it is built to take more
+    than its picture could and ``UndecodableImage`` when it is truncated or corrupt.
     """
     return load(open_image(data, max_pixels), short_side)
 
@@ -110,16 +111,16 @@ def open_image(data: bytes, max_pixels: int) -> Opened:
         raise UnsupportedMediaType(f"The content is not an image in a supported format ({', '.join(SUPPORTED)}).")
     if name == "WEBP":
         _check_size(webp_size(data), max_pixels)
-    if is_unreasonable(data, name):
-        raise UndecodableImage(f"The {name} image is built to take unreasonably long to decode.")
+    if is_costly(data, name):
+        raise TooCostly(f"The {name} image is built to take unreasonably long to decode.")
     with _guarded(name):
         image: Image.Image = Image.open(io.BytesIO(data), formats=PLUGINS[name])
     _check_size(image.size, max_pixels)
-    return Opened(name, image)
+    return Opened(name, image, len(data))
 
 
 def load(opened: Opened, short_side: int | None) -> Photograph[Image.Image]:
-    """Decode what ``open_image`` has opened, once. Raises ``UndecodableImage``."""
+    """Decode what ``open_image`` has opened, once. Raises ``TooCostly`` and ``UndecodableImage``."""
     name, width, height = opened.format, opened.width, opened.height
     image = opened.take()
     with _guarded(name):
@@ -173,4 +174,14 @@ def _guarded(name: str) -> Iterator[None]:
     try:
         yield
     except BROKEN as error:
+        if is_shortage(error):
+            raise TooCostly(f"The {name} image takes more memory to decode than its size accounts for.") from error
         raise UndecodableImage(f"The {name} image is truncated or corrupt.") from error
+
+
+def is_shortage(error: Exception) -> bool:
+    """Whether a decoder ran out of memory; those written in C say so in the text of another error.
+
+    The picture's size has been checked by then: what was asked for is what the file claims beside it.
+    """
+    return isinstance(error, MemoryError) or "memory" in str(error).lower()

@@ -25,7 +25,6 @@ SIGNATURES: dict[bytes, Format] = {
 }
 
 WEBP_HEADER_BYTES = 30
-BMP_HEADER_BYTES = 54
 
 
 def sniff_format(data: bytes) -> Format | None:
@@ -68,38 +67,3 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
         width, height = struct.unpack("<HH", body[6:10])
         return width & 0x3FFF, height & 0x3FFF
     return None
-
-
-MAX_JPEG_SCANS = 100
-MAX_EXIF_BLOCKS = 16
-RLE_COMPRESSIONS = (1, 2)
-MAX_RLE_PIXELS = 2_000_000
-START_OF_SCAN, APP1 = 0xDA, 0xE1
-PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
-
-
-def is_unreasonable(data: bytes, name: Format) -> bool:
-    """Whether a small file is built to keep a decoder busy for seconds.
-
-    Each scan of a progressive JPEG passes over all of its pixels again (real encoders write about ten); Pillow joins
-    EXIF blocks in quadratic time and unpacks run-length-encoded BMPs byte by byte in Python.
-    """
-    if name == "JPEG":
-        markers = jpeg_markers(data)
-        if PROGRESSIVE & set(markers) and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
-            return True
-        return markers.count(APP1) > MAX_EXIF_BLOCKS and data.count(b"Exif\x00\x00") > MAX_EXIF_BLOCKS
-    if name == "BMP" and len(data) >= BMP_HEADER_BYTES:
-        width, height = struct.unpack("<ii", data[18:26])
-        (compression,) = struct.unpack("<I", data[30:34])
-        return compression in RLE_COMPRESSIONS and abs(width * height) > MAX_RLE_PIXELS
-    return False
-
-
-def jpeg_markers(data: bytes) -> list[int]:
-    """The markers of a JPEG's segments before its first scan (ITU T.81, B.1.1): a few, so this is quick."""
-    markers, at = [], 2
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != START_OF_SCAN:
-        markers.append(data[at + 1])
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return markers

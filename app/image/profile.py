@@ -18,8 +18,8 @@ Matrix = NDArray[np.float64]
 LEVELS = np.linspace(0, 1, 256)
 # Steps of linear light in the last table: as many as lcms has, and in the dark a fifth of a level of sRGB each.
 STEPS = 2**14
-# Few enough for intermediate results to stay in the processor's cache, and for NumPy's BLAS to start no threads.
-BLOCK_PIXELS = 2**13
+# Few enough for intermediate results to stay in the processor's cache.
+BLOCK_PIXELS = 2**15
 HEADER_BYTES, TAG_BYTES = 132, 12
 # The parameters of each parametric curve (ICC.1:2022, 10.18), by its number in the file.
 PARAMETERS = ("g", "gab", "gabc", "gabcd", "gabcdef")
@@ -50,13 +50,11 @@ class ToSrgb:
 
     def __init__(self, source: MatrixProfile, srgb: MatrixProfile) -> None:
         """Raises ``ValueError`` when the numbers in ``source`` make no sense."""
-        mix = STEPS * np.linalg.inv(srgb.matrix) @ source.matrix
+        mix = STEPS * np.einsum("ij,jk->ik", _inverse(srgb.matrix), source.matrix)  # not by BLAS, see below
         if not (np.isfinite(mix).all() and np.abs(mix).max() < STEPS * STEPS):
             raise ValueError("The profile's numbers are out of all bounds.")
-        self._mix = mix.T.astype(np.float32)
-        curves = source.curves.astype(np.float32)
-        self._same = bool((curves == curves[0]).all())
-        self._curves = curves[0] if self._same else curves.ravel()
+        self._mix = mix.astype(np.float32)
+        self._curves = source.curves.astype(np.float32)
         self._encode = _encode((np.arange(STEPS) + 0.5) / STEPS)
 
     def convert(self, pixels: Pixels) -> None:
@@ -66,19 +64,27 @@ class ToSrgb:
         for row in range(0, height, rows):
             block = pixels[row : row + rows]
             for column in range(0, width, BLOCK_PIXELS):
-                part = block[:, column : column + BLOCK_PIXELS]
-                part[:] = self._converted(part)
+                self._convert(block[:, column : column + BLOCK_PIXELS])
 
-    def _converted(self, pixels: Pixels) -> Pixels:
-        height, width, _ = pixels.shape
-        places: NDArray[np.unsignedinteger] = pixels.reshape(height, width * 3)
-        if not self._same:
-            places = places + np.tile(np.array([0, 256, 512], np.uint16), width)
+    def _convert(self, pixels: Pixels) -> None:
+        """Multiplies channel by channel: a product of matrices would be BLAS's, which takes 32 MB of address space for
+        good, of which a decoder has little, and may start threads."""
         # Every index lies within its table; "wrap" is the mode that costs least.
-        light = np.take(self._curves, places, mode="wrap").reshape(-1, 3) @ self._mix
-        np.clip(light, 0, STEPS - 1, out=light)
-        encoded: Pixels = np.take(self._encode, light.astype(np.uint16), mode="wrap")
-        return encoded.reshape(pixels.shape)
+        light = [np.take(curve, pixels[..., place], mode="wrap") for place, curve in enumerate(self._curves)]
+        total, part = np.empty_like(light[0]), np.empty_like(light[0])
+        for place, weights in enumerate(self._mix):
+            np.multiply(light[0], weights[0], out=total)
+            for other in (1, 2):
+                np.add(total, np.multiply(light[other], weights[other], out=part), out=total)
+            np.clip(total, 0, STEPS - 1, out=total)
+            pixels[..., place] = np.take(self._encode, total.astype(np.uint16), mode="wrap")
+
+
+def _inverse(matrix: Matrix) -> Matrix:
+    """Of a matrix (3, 3). NumPy's would be LAPACK's, with the same cost as BLAS."""
+    one, two, three = matrix.T
+    inverse: Matrix = np.stack([np.cross(two, three), np.cross(three, one), np.cross(one, two)])
+    return inverse / float(one @ np.cross(two, three))
 
 
 def _encode(light: NDArray[np.float64]) -> Pixels:

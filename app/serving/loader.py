@@ -32,6 +32,7 @@ class Loader:
         selection: Selection,
         lifecycle: Lifecycle,
         metrics: Metrics,
+        *,
         others_ready: Callable[[], Awaitable[None]],
     ) -> None:
         self._load = load

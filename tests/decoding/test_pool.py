@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from app.decoding import pool
+from app.decoding.messages import Answer
 from app.errors import DeadlineExceeded, InternalError, TooCostly, TooManyPixels, UndecodableImage, UnsupportedMediaType
 from app.image.reader import Reader
 from app.image.views import Place, Views
@@ -228,7 +229,7 @@ def test_a_defect_of_ours_is_logged_and_not_told(caplog: pytest.LogCaptureFixtur
     async def test(started: Running) -> None:
         task = await started.begun(PHOTOGRAPH)
         ((pid, number),) = started.decoders.busy.items()
-        started.decoders._said(number, b'{"last": true, "code": "internal", "detail": "Traceback: a secret"}')
+        started.decoders._said(number, Answer(last=True, code="internal", detail="Traceback: a secret").pack())
         with pytest.raises(InternalError) as raised, caplog.at_level(logging.ERROR):
             await task
         assert "secret" not in raised.value.detail

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.decoding import processes
+from app.errors import InternalError
 from tests.decoders import Running, run, until
 from tests.pictures import encode, photograph, png
 
@@ -23,11 +24,13 @@ def server_of(started: Running) -> int:
 
 def test_nothing_is_lost_when_the_fork_server_is_killed() -> None:
     async def test(started: Running) -> None:
+        await until(lambda: len(started.decoders.pids) >= 2)
         old, server = started.decoders.pids, server_of(started)
         tasks = [asyncio.create_task(started.read(png((number, 0, 0)))) for number in range(50)]
         await asyncio.sleep(0.01)
         os.kill(server, signal.SIGKILL)
         assert [reading.pixels[0, 0, 0, 0] for reading in await asyncio.gather(*tasks)] == list(range(50))
+        await until(lambda: len(started.decoders.pids) >= 2)
         assert not set(old) & set(started.decoders.pids)
         assert server_of(started) != server
 
@@ -78,7 +81,7 @@ def test_all_end_with_their_service() -> None:
     known: list[int] = []
 
     async def test(started: Running) -> None:
-        await until(lambda: len(started.decoders.pids) == 2)
+        await until(lambda: len(started.decoders.pids) >= 2)
         known.extend([*started.decoders.pids, server_of(started)])
 
     run(test)
@@ -92,3 +95,26 @@ def _alive(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_no_picture_is_blamed_for_decoders_that_cannot_be_confined(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The fork server does its part, but the system refuses what its decoders ask of it."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    refusing = "import app.decoding.confine as it\ndef refuse(parent): raise OSError('refused')\nit.confine = refuse\n"
+    (tmp_path / "sitecustomize.py").write_text(refusing, encoding="utf-8")
+
+    async def test() -> None:
+        started = Running()
+        started.decoders.start()
+        task = asyncio.create_task(started.read(PHOTOGRAPH))
+        await until(lambda: bool(started.failures))
+        assert started.failures == ["decoders cannot be started"]
+        assert not task.done()
+        started.decoders.abandon(InternalError("over"))
+        with pytest.raises(InternalError, match="over"):
+            await task
+        await started.decoders.close()
+
+    asyncio.run(test())

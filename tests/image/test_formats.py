@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from app.image.formats import SUPPORTED, is_unreasonable, jpeg_markers, sniff_format, webp_size
-from tests.pictures import encode, photograph, plain
+from app.image.formats import SUPPORTED, sniff_format, webp_size
+from tests.pictures import encode, plain
 from tests.system.fuzzing.seeds import seeds
 
 SEEDS = seeds()
@@ -40,19 +40,3 @@ def test_webp_size_is_read_from_its_header(options: dict[str, object]) -> None:
     assert webp_size(data) == (300, 260)
     assert webp_size(data[:29]) is None
     assert webp_size(data[:12] + b"ALPH" + data[16:]) is None
-
-
-def test_the_markers_before_the_first_scan() -> None:
-    baseline, progressive = encode(photograph(), "JPEG"), encode(photograph(), "JPEG", progressive=True)
-    assert jpeg_markers(baseline)[0] == 0xE0
-    assert 0xC0 in jpeg_markers(baseline)
-    assert 0xC2 in jpeg_markers(progressive)
-    assert 0xDA not in jpeg_markers(progressive)
-    assert jpeg_markers(baseline[:3]) == []
-
-
-def test_nothing_that_an_encoder_writes_is_unreasonable() -> None:
-    for name, data in SEEDS.items():
-        found = sniff_format(data)
-        assert found
-        assert not is_unreasonable(data, found), name

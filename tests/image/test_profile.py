@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from app.image.color import SRGB, SRGB_MATRIX
 from app.image.profile import MatrixProfile, ToSrgb
 from app.image.views import Pixels
 from tests.pictures import ADOBE_RGB, curve_tag, matrix_profile, parametric_tag, photograph, wide_gamut_profile
+from tests.running import ROOT
 
 DISPLAY_P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
 PROPHOTO = ((0.79767, 0.28804, 0.0), (0.13519, 0.71188, 0.0), (0.03134, 0.00009, 0.82491))
@@ -55,11 +58,26 @@ def test_how_the_picture_is_divided_changes_nothing(name: str, monkeypatch: pyte
     whole = np.array(photograph())
     parts = whole.copy()
     conversion.convert(whole)
-    for block_pixels in (7, 1000, 10**9):
+    for block_pixels in (100, 1000, 10**9):
         again = parts.copy()
         monkeypatch.setattr(profile, "BLOCK_PIXELS", block_pixels)
         conversion.convert(again)
         assert np.array_equal(whole, again)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+def test_a_process_with_little_memory_can_convert() -> None:
+    code = (
+        "import resource, numpy\n"
+        "from app.image.color import convert_to_srgb\n"
+        "from tests.pictures import wide_gamut_profile\n"
+        "pixels, profile = numpy.zeros((375, 500, 3), numpy.uint8), wide_gamut_profile()\n"
+        "lines = open('/proc/self/status').read().splitlines()\n"
+        "used = next(int(line.split()[1]) * 1024 for line in lines if line.startswith('VmData'))\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (used + 16 * 2**20, resource.RLIM_INFINITY))\n"
+        "convert_to_srgb(pixels, profile)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 BROKEN = {

@@ -29,7 +29,7 @@ class Case:
         async def wait() -> None:
             await self.others_ready.wait()
 
-        self.loader = Loader(load, self.registry, selection, self.lifecycle, self.metrics, wait)
+        self.loader = Loader(load, self.registry, selection, self.lifecycle, self.metrics, others_ready=wait)
 
     async def run(self) -> None:
         """Until what was selected is loaded, or cannot be."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from app.errors import ServiceError, TooManyPixels, UndecodableImage, UnsupportedMediaType
+from app.errors import ServiceError, TooCostly, TooManyPixels, UndecodableImage, UnsupportedMediaType
 from app.image.reader import Reader, Reading
 from app.model.manifest import read_manifest
 from app.settings import CHECKOUT
@@ -13,7 +13,7 @@ MAX_PIXELS = 4_000_000
 # The documented bound on an image being decoded, and room for what the allocator holds on to.
 MAX_GROWTH_BYTES = 18 * MAX_PIXELS + 64 * 2**20
 EXACT, FAST = Reader(MAX_PIXELS, exact=True), Reader(MAX_PIXELS, exact=False)
-REFUSALS = (UnsupportedMediaType, TooManyPixels, UndecodableImage)
+REFUSALS = (UnsupportedMediaType, TooManyPixels, TooCostly, UndecodableImage)
 VIEWS = read_manifest(CHECKOUT / "models" / "vgg16" / "manifest.json").preprocessing.centre_crop()
 STATUS = Path("/proc/self/status")
 RESET_PEAK = Path("/proc/self/clear_refs")

@@ -1,0 +1,88 @@
+"""What the service and a decoder say to each other: a job, and what came of it. Never more than a few kilobytes."""
+
+import json
+from functools import lru_cache
+from typing import NamedTuple
+
+from app.errors import InternalError, ServiceError, TooCostly, TooManyPixels, UndecodableImage, UnsupportedMediaType
+from app.image.decode import ImageInfo
+from app.image.reader import Reading
+from app.image.views import Place, Views
+
+MESSAGE_BYTES = 64 * 1024
+READY = b"ready"  # a decoder's first word
+REFUSALS = {error.code: error for error in (TooCostly, TooManyPixels, UndecodableImage, UnsupportedMediaType)}
+
+
+class Job(NamedTuple):
+    """Where in shared memory an upload lies, in bytes, and what is wanted of it."""
+
+    start: int
+    size: int
+    pixels_start: int
+    large: bool
+    """There is room for it, should it be a large one."""
+    views: Views
+
+    def pack(self) -> bytes:
+        return json.dumps((self.start, self.size, self.pixels_start, self.large, _pack_views(self.views))).encode()
+
+    @classmethod
+    def unpack(cls, message: bytes) -> "Job":
+        start, size, pixels_start, large, views = json.loads(message)
+        return cls(start, size, pixels_start, large, _unpack_views(views))
+
+
+class Answer(NamedTuple):
+    """What came of a job: an image and the seconds it took, or a refusal's code and detail, or that it is large."""
+
+    last: bool
+    """The decoder is used up, and ends."""
+    large: bool = False
+    """The image needs more memory than a decoder may take as it likes: it is to be sent again when there is room."""
+    image: ImageInfo | None = None
+    decode_s: float = 0.0
+    preprocess_s: float = 0.0
+    code: str = ""
+    detail: str = ""
+
+    def pack(self) -> bytes:
+        return json.dumps(self).encode()
+
+    @classmethod
+    def unpack(cls, message: bytes) -> "Answer":
+        """Raises ``ValueError`` for what no decoder of ours would say: a picture may have taken it over."""
+        try:
+            last, large, image, decode_s, preprocess_s, code, detail = json.loads(message)
+            info = ImageInfo(*image) if image is not None else None
+            return cls(bool(last), bool(large), info, float(decode_s), float(preprocess_s), str(code), str(detail))
+        except (TypeError, RecursionError) as error:
+            raise ValueError("not an answer") from error
+
+    @classmethod
+    def refuse(cls, error: ServiceError) -> "Answer":
+        return cls(last=False, code=error.code, detail=error.detail)
+
+    @property
+    def error(self) -> ServiceError | None:
+        """The error that is to be raised; of a defect of ours the detail is for the log."""
+        if not self.code:
+            return None
+        if self.code in REFUSALS:
+            return REFUSALS[self.code](self.detail)
+        return InternalError("The image could not be read; the log says why.")
+
+
+def account(reading: Reading) -> Answer:
+    return Answer(False, False, reading.image, reading.decode_s, reading.preprocess_s)
+
+
+@lru_cache(maxsize=64)
+def _pack_views(views: Views) -> str:
+    return json.dumps((views.short_side, views.crop, views.interpolation, views.places))
+
+
+@lru_cache(maxsize=64)
+def _unpack_views(views: str) -> Views:
+    short_side, crop, interpolation, places = json.loads(views)
+    return Views(short_side, crop, interpolation, tuple(Place(*place) for place in places))

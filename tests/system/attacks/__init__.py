@@ -1,0 +1,1 @@
+"""Small files that cost a decoder much, and what each of them costs."""
