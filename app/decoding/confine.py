@@ -1,11 +1,14 @@
 """What a decoder may do: use the memory and the processor that it is given, and nothing else.
 
 A fault in a native decoder may hand its process to whoever made the picture. Without new descriptors there are no
-files, no connections and no programs; Landlock, on a Linux that has it, refuses what needs no descriptor.
+files, no connections and no programs; Landlock, on a Linux that has it, refuses what needs no descriptor; and a filter
+of system calls leaves it threads, which some decoders want, but no processes.
 """
 
 import ctypes
+import errno
 import os
+import platform
 import resource
 import signal
 import struct
@@ -20,6 +23,17 @@ FILES = ((1, (1 << 13) - 1), (2, 1 << 13), (3, 1 << 14), (5, 1 << 15))  # read, 
 CONNECTIONS = ((4, 0b11),)  # TCP: bind, connect
 OTHERS = ((6, 0b11),)  # abstract sockets, signals
 
+# Linux's audit.h and unistd.h: the architecture, and the numbers of clone and of its older relatives.
+PROCESSORS = {"x86_64": (0xC000003E, 56, (57, 58)), "aarch64": (0xC00000B7, 220, ())}
+CLONE3 = 435
+CLONE_THREAD = 0x10000
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+# The machine that runs the filter (linux/bpf_common.h) and what it says of a call (linux/seccomp.h).
+LOAD, IF_EQUAL, IF_AT_LEAST, IF_ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+ALLOW, REFUSE = 0x7FFF0000, 0x00050000
+CALL, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16
+OTHER_INTERFACE = 0x40000000  # of x86-64 with short pointers
+
 
 def confine(parent: int) -> None:
     """Give up, for good, whatever a decoder has no need of; and end with ``parent``, the process that made this one.
@@ -33,7 +47,8 @@ def confine(parent: int) -> None:
         if os.getppid() != parent:  # it has ended before this one was bound to it
             os._exit(1)
         _landlock(libc)
-    for limit in (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE, resource.RLIMIT_NPROC):
+        _forbid_processes(libc)
+    for limit in (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
         resource.setrlimit(limit, (0, 0))
 
 
@@ -52,6 +67,25 @@ def _landlock(libc: ctypes.CDLL) -> None:
     descriptor = _checked(libc.syscall(LANDLOCK_CREATE_RULESET, ruleset, len(ruleset), 0))
     _checked(libc.syscall(LANDLOCK_RESTRICT_SELF, descriptor, 0))
     os.close(descriptor)
+
+
+def _forbid_processes(libc: ctypes.CDLL) -> None:
+    """Whatever would make a process fails; on processors whose numbers are not known here nothing does."""
+    if platform.machine() not in PROCESSORS:
+        return
+    architecture, clone, forks = PROCESSORS[platform.machine()]
+    refusals = [(IF_AT_LEAST, OTHER_INTERFACE), *((IF_EQUAL, fork) for fork in forks)]
+    steps = [(LOAD, 0, 0, ARCHITECTURE), (IF_EQUAL, 1, 0, architecture), (RETURN, 0, 0, REFUSE | errno.EPERM)]
+    steps += [(LOAD, 0, 0, CALL)]
+    for test, number in refusals:
+        steps += [(test, 0, 1, number), (RETURN, 0, 0, REFUSE | errno.EPERM)]
+    # Its flags lie in memory, where a filter cannot look: without it, libraries use clone.
+    steps += [(IF_EQUAL, 0, 1, CLONE3), (RETURN, 0, 0, REFUSE | errno.ENOSYS)]
+    steps += [(IF_EQUAL, 0, 3, clone), (LOAD, 0, 0, FIRST_ARGUMENT), (IF_ANY_BIT, 1, 0, CLONE_THREAD)]
+    steps += [(RETURN, 0, 0, REFUSE | errno.EPERM), (RETURN, 0, 0, ALLOW)]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    handle = struct.pack("HP", len(steps), ctypes.addressof(program))
+    _checked(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, handle, 0, 0))
 
 
 def _checked(result: int) -> int:

@@ -78,6 +78,11 @@ def memory_bytes(opened: Opened) -> int:
     return BASE_BYTES + COPIES * opened.data_bytes + int(per_pixel * opened.width * opened.height)
 
 
+def most_memory_bytes(max_pixels: int, max_bytes: int) -> int:
+    """What ``memory_bytes`` is for the costliest image of so many pixels and bytes."""
+    return BASE_BYTES + COPIES * max_bytes + int(max(rate.bytes_per_pixel for rate in RATES.values()) * max_pixels)
+
+
 def _rates(opened: Opened) -> list[Rate]:
     image = opened.image
     more = COMPRESSIONS.get(image.info.get("compression"))

@@ -1,16 +1,18 @@
 """What a confined process can still do, tried in one."""
 
 import os
+import platform
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from app.decoding.confine import confine
+from app.decoding.confine import PROCESSORS, confine
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Landlock and prctl are Linux's")
 
@@ -61,6 +63,14 @@ def test_nothing_is_removed_moved_or_run(tmp_path: Path) -> None:
     assert refused(lambda: file.with_name("link").symlink_to(file))
     assert refused(lambda: os.execv(sys.executable, [sys.executable, "-c", ""]))  # noqa: S606
     assert file.read_text(encoding="utf-8") == "x"
+
+
+@LINUX
+@pytest.mark.skipif(platform.machine() not in PROCESSORS, reason="whose system calls are not known")
+def test_it_makes_threads_but_no_processes() -> None:
+    assert refused(os.fork)
+    assert refused(lambda: os.posix_spawn("/bin/true", ["true"], {}))
+    assert not refused(lambda: threading.Thread(target=int).start())
 
 
 @LINUX

@@ -40,10 +40,13 @@ def test_service() -> None:
     lines = result.stdout.splitlines()
     assert [line.partition(":")[0] for line in lines[1:]] == [
         "plain loop",
+        "ours, idle, all processes",
         "ours, 2 connections, multipart",
         "ours, 2 connections, raw",
     ]
-    for line in lines[2:]:
+    assert re.search(r": [1-9]\d* MiB of memory, of it [1-9]\d* MiB not from files$", lines[2]), lines[2]
+    for line in lines[3:]:
+        assert re.search(r"x its CPU \([\d.]+ ms, of it decoders [\d.]+\)", line), line
         assert re.search(r"; \d+ x 200$", line), line  # nothing else came back, nothing was wrong
 
 

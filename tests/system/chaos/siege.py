@@ -112,7 +112,7 @@ async def beside(server: RunningServer, uploads: Sequence[Upload], seconds: floa
     stop.set()
     seen.good = await good
     await probe
-    seen.left_mib = server.private_mib()
+    seen.left_mib = server.memory_mib()
     return seen
 
 
@@ -130,7 +130,7 @@ async def _probe(server: RunningServer, seen: Beside, stop: asyncio.Event) -> No
         if not await _is_live(server.port):
             began = -float("inf")
         seen.live_s = max(seen.live_s, time.perf_counter() - began)
-        seen.peak_mib = max(seen.peak_mib, await asyncio.to_thread(server.private_mib))
+        seen.peak_mib = max(seen.peak_mib, await asyncio.to_thread(server.memory_mib))
         await asyncio.sleep(PROBE_EVERY_S)
 
 

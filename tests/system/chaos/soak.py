@@ -36,7 +36,7 @@ def soak(uploads: Sequence[Upload], seconds: float, seed: int) -> list[str]:
                 failures += asyncio.run(all_faults(server, uploads, 1, seed + len(uses), say=lambda _: None))
                 failures += complaints("good requests", asyncio.run(closed_loop(server.port, uploads, 16, 5)))
                 time.sleep(1)  # what is being closed is closed
-                uses.append(Use(server.private_mib(), *server.descriptors_and_threads()))
+                uses.append(Use(server.memory_mib(), *server.descriptors_and_threads()))
     settled = uses[len(uses) // 5 :]
     for quarter in range(5):
         print(settled[quarter * (len(settled) - 1) // 4])

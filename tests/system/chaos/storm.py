@@ -21,12 +21,12 @@ def storm(uploads: Sequence[Upload], times: int, seed: int) -> list[str]:
     with start_simulated("ours", 2, 0.2, **STORM_SETTINGS) as server:
         asyncio.run(closed_loop(server.port, uploads, 16, 3))
         asyncio.run(all_faults(server, uploads, 1, seed + 1))  # memory settles after everything has been met once
-        before = server.private_mib()
+        before = server.memory_mib()
         failures += asyncio.run(all_faults(server, uploads, times, seed))
         afterwards = asyncio.run(closed_loop(server.port, uploads, 16, 3))
         failures += complaints("good requests after all faults", afterwards)
-        after = server.private_mib()
-    print(f"private memory: {before:.0f} MiB before, {after:.0f} MiB after")
+        after = server.memory_mib()
+    print(f"memory: {before:.0f} MiB before, {after:.0f} MiB after")
     if after > MAX_GROWTH * before:
         failures.append(f"memory grew from {before:.0f} to {after:.0f} MiB")
     return failures

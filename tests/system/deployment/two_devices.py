@@ -39,9 +39,9 @@ def main() -> None:
 
     def measure(name: str, port: int, servers: list[RunningServer]) -> None:
         for connections in CONNECTIONS:
-            cpu_s = -sum(server.cpu_s() for server in servers)
+            cpu_s = -sum(server.cpu().all for server in servers)
             outcome: Outcome = asyncio.run(closed_loop(port, uploads, connections, arguments.seconds))
-            cpu_s += sum(server.cpu_s() for server in servers)
+            cpu_s += sum(server.cpu().all for server in servers)
             answers = max(1, len(outcome.latencies))
             say(f"{name:34} {connections:3} callers: {outcome.per_second:6.1f}/s, "
                 f"p50 {outcome.percentile_ms(50):5.0f} ms, "

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ class Outcome:
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
+    """When each of them came, on ``time.monotonic``, which all processes share."""
     server_added: list[float] = field(default_factory=list)
     batch_sizes: list[int] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
@@ -25,8 +28,12 @@ class Outcome:
         return len(self.latencies) / self.seconds
 
     def percentile_ms(self, percent: float) -> float:
-        ordered = sorted(self.latencies)
-        return 1000 * ordered[int(percent / 100 * (len(ordered) - 1))] if ordered else float("nan")
+        return percentile_ms(self.latencies, percent)
+
+    def between(self, start: float, end: float) -> list[float]:
+        """Latencies of what was under way in that time."""
+        pairs = zip(self.moments, self.latencies, strict=True)
+        return [latency for moment, latency in pairs if moment >= start and moment - latency <= end]
 
     @property
     def mean_batch(self) -> float:
@@ -43,12 +50,18 @@ class Outcome:
             self.wrong += 1
             return
         self.latencies.append(latency)
+        self.moments.append(time.monotonic())
         if "batch_size" in answer:
             self.batch_sizes.append(answer["batch_size"])
         if "timing_ms" in answer:
             timing = answer["timing_ms"]
             own = timing["decode"] + timing["preprocess"] + timing["inference"]
             self.server_added.append(1000 * latency - own)
+
+
+def percentile_ms(latencies: Sequence[float], percent: float) -> float:
+    ordered = sorted(latencies)
+    return 1000 * ordered[int(percent / 100 * (len(ordered) - 1))] if ordered else float("nan")
 
 
 def in_words(counts: Counter[str]) -> str:

@@ -6,13 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import httpx
 import psutil
 
+from app.decoding.forkserver import MODULE as FORK_SERVER
 from app.settings import CHECKOUT
+from tests.system.load.memory import MIB, Memory, memory_of
 
 SIMULATED = {
     "ours": "tests.system.load.serve_simulated",
@@ -23,6 +26,21 @@ MEASURE_ALL = {"VGG_MAX_QUEUE_DELAY_S": "600", "VGG_REQUEST_TIMEOUT_S": "600"}  
 START_S = 120
 
 
+class Cpu(NamedTuple):
+    """Seconds of the processor, user and system."""
+
+    service: float
+    decoders: float
+    """With their fork server, and with those that are gone."""
+
+    @property
+    def all(self) -> float:
+        return self.service + self.decoders
+
+    def since(self, before: "Cpu") -> "Cpu":
+        return Cpu(self.service - before.service, self.decoders - before.decoders)
+
+
 @dataclass
 class RunningServer:
     """A server process and its children."""
@@ -31,24 +49,51 @@ class RunningServer:
     process: "subprocess.Popen[bytes]"
     ready_s: float
 
+    @property
+    def fork_server(self) -> psutil.Process | None:
+        """The process that makes decoders; ``None`` while there is none, or where there never is one."""
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                if FORK_SERVER in child.cmdline():
+                    return child
+        return None
+
+    @property
+    def decoders(self) -> list[psutil.Process]:
+        """Those that are there, in the order in which they were made."""
+        fork_server = self.fork_server
+        with suppress(psutil.NoSuchProcess):
+            return sorted(fork_server.children(), key=lambda process: process.pid) if fork_server else []
+        return []
+
     def _tree(self) -> list[psutil.Process]:
         root = psutil.Process(self.process.pid)
         return [root, *root.children(recursive=True)]
 
-    def cpu_s(self) -> float:
-        """User and system time of all processes so far."""
-        return float(sum(sum(process.cpu_times()[:2]) for process in self._tree()))
+    def cpu(self) -> Cpu:
+        """Of all processes so far. What a process took that has ended is found with its parent, who waited for it."""
+        root, *others = self._tree()
+        times = root.cpu_times()
+        gone = times.children_user + times.children_system
+        return Cpu(times.user + times.system, gone + sum(map(_seconds, others)))
 
-    def resident_mib(self) -> float:
-        return float(sum(process.memory_info().rss for process in self._tree())) / 2**20
+    def memory(self) -> Memory:
+        return memory_of(self._tree())
+
+    def memory_mib(self) -> float:
+        """Without the pages of mapped files."""
+        return self.memory().own / MIB
 
     def descriptors_and_threads(self) -> tuple[int, int]:
-        processes = self._tree()
+        """Of the service and its fork server; decoders, which come and go, have next to none."""
+        processes = [psutil.Process(self.process.pid), *filter(None, [self.fork_server])]
         return sum(process.num_fds() for process in processes), sum(process.num_threads() for process in processes)
 
-    def private_mib(self) -> float:
-        """Without the pages of mapped files."""
-        return float(sum(process.memory_full_info().uss for process in self._tree())) / 2**20
+
+def _seconds(process: psutil.Process) -> float:
+    with suppress(psutil.NoSuchProcess):
+        return float(sum(process.cpu_times()[:4]))
+    return 0.0
 
 
 def free_port() -> int:

@@ -65,4 +65,4 @@ def bare_loop(model: ServedModel, pixels: Pixels, size: int, seconds: float) -> 
 
 
 def describe_memory(server: RunningServer) -> str:
-    return f"resident {server.resident_mib():.0f} MiB, of it {server.private_mib():.0f} MiB not shared with files"
+    return server.memory().describe()

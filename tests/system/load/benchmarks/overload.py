@@ -26,18 +26,18 @@ def measure_overload(jpegs: list[bytes], seconds: float, deadline_s: float) -> N
 
         asyncio.run(closed_loop(server.port, uploads, BATCH, 3))
         bar.update()
-        idle = server.resident_mib()
+        idle = server.memory_mib()
         # A full queue holds uploads; what it takes is bounded by the settings. What must not grow is that, over time.
         load(3, 5)
-        full = server.resident_mib()
+        full = server.memory_mib()
         normal = load(0.3, 5)
         loaded = load(3, seconds)
-        after = server.resident_mib()
+        after = server.memory_mib()
         recovered, settled = load(0.3, 2), load(0.3, 5)
     print(f"the network's capacity: {CAPACITY:.0f} images/s, in batches of {BATCH}")
     goodput = loaded.per_second / CAPACITY
     print(f"3 x overload for {seconds:g} s: goodput {goodput:.2f} of capacity; {describe([loaded])}")
     for name, outcome in (("before", normal), ("in the 2 s after", recovered), ("then", settled)):
         print(f"0.3 x capacity, {name}: {describe([outcome])}")
-    print(f"resident memory: {idle:.0f} MiB before, {full:.0f} MiB after 5 s, ", end="")
+    print(f"memory: {idle:.0f} MiB before, {full:.0f} MiB after 5 s, ", end="")
     print(f"{after:.0f} MiB after {seconds:g} s more ({after / full - 1:+.0%})")

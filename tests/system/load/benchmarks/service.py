@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from tests.system.load.bar import steps_bar
 from tests.system.load.client import closed_loop
+from tests.system.load.memory import Memory
 from tests.system.load.outcome import Outcome, describe
-from tests.system.load.servers import MEASURE_ALL, RunningServer, start_simulated
+from tests.system.load.servers import MEASURE_ALL, Cpu, RunningServer, start_simulated
 from tests.system.load.simulated import FIXED_MS, PER_IMAGE_MS, SimulatedNetwork
 from tests.system.load.uploads import Upload, plain_loop, with_answers
 
@@ -23,23 +24,24 @@ class Case:
     connections: int
     raw: bool
     outcomes: list[Outcome] = field(default_factory=list)
-    cpu_s: list[float] = field(default_factory=list)
+    cpu: list[Cpu] = field(default_factory=list)
     """Of the server, per image."""
 
     def measure(self, server: RunningServer, uploads: Sequence[Upload], seconds: float) -> None:
-        before = server.cpu_s()
+        before = server.cpu()
         outcome = asyncio.run(closed_loop(server.port, uploads, self.connections, seconds, raw=self.raw))
         self.outcomes.append(outcome)
-        self.cpu_s.append((server.cpu_s() - before) / max(1, len(outcome.latencies)))
+        self.cpu.append(Cpu(*(seconds / max(1, len(outcome.latencies)) for seconds in server.cpu().since(before))))
 
     def describe(self, plain_s: float) -> str:
         """In words, over the plain loop's seconds per image."""
-        cost = statistics.median(self.cpu_s)
+        cost = sorted(self.cpu, key=lambda cpu: cpu.all)[len(self.cpu) // 2]
+        split = f", of it decoders {1000 * cost.decoders:.2f}" if cost.decoders else ""
         speed = statistics.median(outcome.per_second for outcome in self.outcomes)
         return (
             f"{self.server}, {self.connections} connections, {'raw' if self.raw else 'multipart'}: "
-            f"{speed * plain_s:.2f} x the plain loop's images/s, {cost / plain_s:.2f} x its CPU "
-            f"({1000 * cost:.2f} ms); {describe(self.outcomes)}"
+            f"{speed * plain_s:.2f} x the plain loop's images/s, {cost.all / plain_s:.2f} x its CPU "
+            f"({1000 * cost.all:.2f} ms{split}); {describe(self.outcomes)}"
         )
 
 
@@ -51,15 +53,19 @@ def measure_service(
     cases = [Case(name, count, raw=False) for name in names for count in connections]
     cases += [Case("ours", count, raw=True) for count in connections]
     plain: list[float] = []
+    idle: dict[str, list[Memory]] = {name: [] for name in names}
     with steps_bar(rounds * len(cases), "measurement") as bar:
         for name in (name for _ in range(rounds) for name in names):
             plain.append(plain_loop([upload.jpeg for upload in uploads], min(PLAIN_LOOP_S, seconds)))
             with start_simulated(name, FIXED_MS, PER_IMAGE_MS, VGG_MAX_BATCH_SIZE="16", **MEASURE_ALL) as server:
+                idle[name].append(server.memory())
                 asyncio.run(closed_loop(server.port, uploads, 16, min(WARM_UP_S, seconds)))
                 for case in (case for case in cases if case.server == name):
                     case.measure(server, uploads, seconds)
                     bar.update()
     base = statistics.median(plain)
     print(f"plain loop: {1000 * base:.2f} ms of CPU per image, {1 / base:.0f} images/s on a core")
+    for name in names:
+        print(f"{name}, idle, all processes: {sorted(idle[name])[rounds // 2].describe()}")
     for case in cases:
         print(case.describe(base))
