@@ -48,7 +48,7 @@ TORCH_FREE_ROOMS = {"app.errors", "app.settings", "app.logs", "app.decoding", "a
 TORCH_FREE = {"app.image.reader", "app.image.views", "app.model.registry", "app.model.labels", "app.model.manifest",
               "app.model.files", "app.model.library", "app.model.selection", "app.preparing.download"}  # fmt: skip
 # The servers that ours is measured against are written as their users write them.
-PEERS = {"tests.system.load.serve_threaded", "tests.system.load.serve_litserve"}
+PEERS = {f"tests.system.load.serve_{name}" for name in ("threaded", "litserve", "mosec", "triton")}
 
 
 def _name(path: Path) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from tests.system.load.outcome import Outcome
-from tests.system.load.uploads import Upload
+from tests.system.load.uploads import Upload, Wire
 
 
 class Connection:
@@ -46,13 +46,13 @@ async def closed_loop(
     connections: int,
     seconds: float,
     *,
-    raw: bool = False,
+    wire: Wire = "multipart",
     headers: str = "",
     stop: asyncio.Event | None = None,
 ) -> Outcome:
     """Each connection sends the next upload as soon as it has its answer, for some seconds or until told to stop."""
     outcome = Outcome()
-    requests = itertools.cycle([(upload, upload.request("/predict", raw=raw, headers=headers)) for upload in uploads])
+    requests = itertools.cycle([(upload, upload.ask(wire, headers)) for upload in uploads])
     began = time.perf_counter()
 
     async def drive() -> None:
@@ -74,11 +74,13 @@ async def closed_loop(
     return outcome
 
 
-async def open_loop(port: int, uploads: Sequence[Upload], rate: float, seconds: float, deadline_s: float) -> Outcome:
+async def open_loop(
+    port: int, uploads: Sequence[Upload], rate: float, seconds: float, deadline_s: float, wire: Wire = "multipart"
+) -> Outcome:
     """Requests at a fixed rate, whether or not earlier ones have been answered; late answers count as none."""
     outcome = Outcome()
     headers = f"X-Request-Timeout-Ms: {int(deadline_s * 1000)}\r\n"
-    requests = itertools.cycle([(upload, upload.request("/predict", raw=False, headers=headers)) for upload in uploads])
+    requests = itertools.cycle([(upload, upload.ask(wire, headers)) for upload in uploads])
     idle: list[Connection] = []
     tasks: set[asyncio.Task[None]] = set()
     began = time.perf_counter()

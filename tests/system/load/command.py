@@ -10,12 +10,13 @@ from app.model.library import Library
 from app.settings import read_settings
 from tests.system.load.benchmarks.large import measure_large_photographs
 from tests.system.load.benchmarks.network import measure_network
-from tests.system.load.benchmarks.overload import measure_overload
+from tests.system.load.benchmarks.overload import compare_overload, measure_overload
 from tests.system.load.benchmarks.precision import measure_precisions
 from tests.system.load.benchmarks.service import measure_service
-from tests.system.load.servers import SIMULATED
+from tests.system.load.servers import SIMULATED, require_installed
 from tests.system.load.uploads import read_jpegs
 
+AGAINST = "other servers (default: none)"
 MODEL = "a prepared model (default: %(default)s)"
 CONNECTIONS = "how many at once, measured one after the other (default: %(default)s)"
 SECONDS = "how long each measurement takes (default: %(default)s)"
@@ -30,6 +31,7 @@ def main(text: str, arguments: list[str] | None = None) -> int:
             library = Library.from_settings(read_settings())
             library.manifest(given.model)
             library.require_prepared(given.model)
+        require_installed(given.against if "against" in given else ())
         jpegs = read_jpegs(given.images)
         kilobytes = sum(map(len, jpegs)) / len(jpegs) / 1000
         print(f"{len(jpegs)} photographs, {kilobytes:.0f} kB on average, {os.cpu_count()} cores")
@@ -46,6 +48,8 @@ def _measure(given: argparse.Namespace, jpegs: list[bytes]) -> None:
             measure_network(given.model, jpegs, given.connections, given.seconds, given.rounds)
         case "service":
             measure_service(["ours", *given.against], jpegs, given.connections, given.seconds, given.rounds)
+        case "overload" if given.against:
+            compare_overload(["ours", *given.against], jpegs, given.seconds, given.deadline)
         case "overload":
             measure_overload(jpegs, given.seconds, given.deadline)
         case "large":
@@ -69,12 +73,13 @@ def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
 
     service = benchmarks.add_parser("service", parents=[images], help="what the service itself costs")
     others = sorted(set(SIMULATED) - {"ours"})
-    service.add_argument("--against", choices=others, nargs="+", default=[], help="other servers (default: none)")
+    service.add_argument("--against", choices=others, nargs="+", default=[], help=AGAINST)
     service.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64], help=CONNECTIONS)
     service.add_argument("--seconds", type=float, default=8, help=SECONDS)
     service.add_argument("--rounds", type=int, default=3, help=ROUNDS)
 
     overload = benchmarks.add_parser("overload", parents=[images], help="three times more requests than it can answer")
+    overload.add_argument("--against", choices=others, nargs="+", default=[], help=AGAINST)
     overload.add_argument("--deadline", type=float, default=5, help="seconds for each request (default: %(default)s)")
     overload.add_argument("--seconds", type=float, default=60, help="how long it lasts (default: %(default)s)")
 

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,11 +16,31 @@ import psutil
 from app.decoding.forkserver import MODULE as FORK_SERVER
 from app.settings import CHECKOUT
 from tests.system.load.memory import MIB, Memory, memory_of
+from tests.system.load.uploads import Wire
+
+PEERS = CHECKOUT / ".venv-peers"  # what scripts/install-peers makes
+
+
+class Simulated(NamedTuple):
+    """A server that can be started with the simulated network."""
+
+    module: str
+    wire: Wire = "multipart"
+    ready: str = "/readyz"
+    package: str | None = None
+    """What it needs of ``PEERS``, whose Python runs it then."""
+
+    @property
+    def python(self) -> str:
+        return str(PEERS / "bin" / "python") if self.package else sys.executable
+
 
 SIMULATED = {
-    "ours": "tests.system.load.serve_simulated",
-    "threaded": "tests.system.load.serve_threaded",
-    "litserve": "tests.system.load.serve_litserve",
+    "ours": Simulated("serve_simulated"),
+    "threaded": Simulated("serve_threaded"),
+    "litserve": Simulated("serve_litserve"),
+    "mosec": Simulated("serve_mosec", "raw", "/", "mosec"),
+    "triton": Simulated("serve_triton", "tensor", "/v2/health/ready", "pytriton"),
 }
 MEASURE_ALL = {"VGG_MAX_QUEUE_DELAY_S": "600", "VGG_REQUEST_TIMEOUT_S": "600"}  # what it can do, not what it refuses
 START_S = 120
@@ -104,14 +124,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def start(command: list[str], port: int, **environment: str) -> Iterator[RunningServer]:
-    """Run a command until it answers ``/readyz``, and stop it at the end."""
+def start(command: list[str], port: int, ready: str = "/readyz", **environment: str) -> Iterator[RunningServer]:
+    """Run a command until it answers ``ready``, and stop it at the end."""
     quiet = {"VGG_LOG_LEVEL": "critical", "VGG_DRAIN_DELAY_S": "0", "VGG_PORT": str(port)}
     quiet |= {"OPENBLAS_NUM_THREADS": "1"}  # the simulated network's logits are not worth threads that spin
     began = time.perf_counter()
     process = subprocess.Popen(command, cwd=CHECKOUT, env=os.environ | quiet | environment)
     try:
-        while not _is_ready(port):
+        while not _is_ready(port, ready):
             if process.poll() is not None or time.perf_counter() - began > START_S:
                 sys.exit(f"{' '.join(command)} did not start; its last words are above.")
             time.sleep(0.05)
@@ -140,15 +160,23 @@ def start_simulated(
     name: str, fixed_ms: float, per_image_ms: float, **environment: str
 ) -> AbstractContextManager[RunningServer]:
     """One of the servers to compare, with the simulated network."""
-    port = free_port()
-    command = [sys.executable, "-m", SIMULATED[name], str(fixed_ms), str(per_image_ms)]
+    port, server = free_port(), SIMULATED[name]
+    command = [server.python, "-m", f"{__package__}.{server.module}", str(fixed_ms), str(per_image_ms)]
     if name != "ours":
         command.append(str(port))
-    return start(command, port, **environment)
+    return start(command, port, server.ready, **environment)
 
 
-def _is_ready(port: int) -> bool:
+def require_installed(names: Iterable[str]) -> None:
+    """Raises ``FileNotFoundError`` where one of these servers needs what ``scripts/install-peers`` has not installed."""
+    for name in names:
+        package = SIMULATED[name].package
+        if package and not any(PEERS.glob(f"lib/python*/site-packages/{package}")):
+            raise FileNotFoundError(f"{name} is not installed; scripts/install-peers installs it where it can be had.")
+
+
+def _is_ready(port: int, path: str) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == httpx.codes.OK
+        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=5).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False

@@ -26,7 +26,11 @@ def test_right_answers_count_and_wrong_ones_are_shouted() -> None:
 def test_other_servers_say_their_class_without_a_list() -> None:
     outcome = Outcome(seconds=1)
     outcome.enter(CAT, 200, b'{"class_index": 281}', 0.010)
-    assert outcome.latencies == [0.010]
+    outcome.enter(CAT, 200, b'{"model_name": "m", "outputs": [{"name": "class_index", "data": [281]}]}', 0.020)
+    assert outcome.latencies == [0.010, 0.020]
+    outcome.enter(CAT, 200, b'{"outputs": [{"data": [282]}]}', 0.030)
+    outcome.enter(CAT, 200, b'{"outputs": []}', 0.030)
+    assert (len(outcome.latencies), outcome.wrong) == (2, 2)
 
 
 def test_what_the_service_adds_is_what_is_not_work_on_the_image() -> None:

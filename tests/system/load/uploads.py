@@ -1,10 +1,12 @@
 """Photographs as requests, the answers they must get, and the plain loop that everything is measured against."""
 
 import io
+import json
 import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +18,8 @@ from tests.system.load.simulated import SimulatedNetwork
 
 BOUNDARY = "benchmark-0f3a"
 SIZE, QUALITY = (500, 375), 99  # about 120 kB each, as photographs of that size have
+Wire = Literal["multipart", "raw", "tensor"]
+"""How a server is asked: a form or the bytes alone, or the Open Inference Protocol with its binary tensors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,22 @@ class Upload:
             content_type = f"multipart/form-data; boundary={BOUNDARY}"
             part = 'Content-Disposition: form-data; name="file"; filename="photo.jpg"\r\nContent-Type: image/jpeg'
             body = f"--{BOUNDARY}\r\n{part}\r\n\r\n".encode() + self.jpeg + f"\r\n--{BOUNDARY}--\r\n".encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n"
-        return f"{head}Content-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+        return _post(path, content_type, body, headers)
+
+    def ask(self, wire: Wire, headers: str = "") -> bytes:
+        """The request by which a server under load is asked."""
+        if wire != "tensor":
+            return self.request("/predict", raw=wire == "raw", headers=headers)
+        text = len(self.jpeg).to_bytes(4, "little") + self.jpeg
+        tensor = {"name": "jpeg", "datatype": "BYTES", "shape": [1, 1], "parameters": {"binary_data_size": len(text)}}
+        head = json.dumps({"inputs": [tensor]}).encode()
+        headers += f"Inference-Header-Content-Length: {len(head)}\r\n"
+        return _post("/v2/models/classify/infer", "application/octet-stream", head + text, headers)
+
+
+def _post(path: str, content_type: str, body: bytes, headers: str) -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n{headers}\r\n".encode() + body
 
 
 def read_jpegs(folder: Path | None) -> list[bytes]:
