@@ -75,7 +75,7 @@ async def closed_loop(
 
 
 async def open_loop(
-    port: int, uploads: Sequence[Upload], rate: float, seconds: float, deadline_s: float, wire: Wire = "multipart"
+    port: int, uploads: Sequence[Upload], rate: float, seconds: float, deadline_s: float, *, wire: Wire = "multipart"
 ) -> Outcome:
     """Requests at a fixed rate, whether or not earlier ones have been answered; late answers count as none."""
     outcome = Outcome()

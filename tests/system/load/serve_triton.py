@@ -1,9 +1,10 @@
 """Triton with the same simulated network, to compare with (``scripts/install-peers``).
 
 The server that nvidia-pytriton carries, with its Python backend and three models as in Triton's tutorials: ``classify``
-is an ensemble of ``preprocess``, an instance for each core, and ``network``, one instance that batches dynamically, up
-to 16, waiting at most 1 ms. Settled in its favour: pixels travel between the two as bytes, a quarter of floats;
-requests carry the JPEG as a binary tensor; each queue refuses beyond 128 requests and after 5 s (its default is never).
+is an ensemble of ``preprocess``, an instance for each core, and ``network``, one instance with dynamic batches of up to
+16 that wait at most 1 ms. Settled in its favour: requests carry the JPEG as a binary tensor; pixels travel between the
+two as bytes, a quarter of floats; ``preprocess`` batches too (4 were faster than 1), since only such a model can have a
+queue that refuses: here each does beyond 128 requests and after 5 s. Linux on x86-64, Python 3.11 and 3.12.
 
 python -m tests.system.load.serve_triton FIXED_MS PER_IMAGE_MS PORT
 """
@@ -29,7 +30,7 @@ from tests.system.load.simulated import SimulatedNetwork
 CONFIGURATIONS = {
     "preprocess": """
         backend: "python"
-        max_batch_size: 1
+        max_batch_size: 4
         input [{ name: "jpeg", data_type: TYPE_STRING, dims: [1] }]
         output [{ name: "pixels", data_type: TYPE_UINT8, dims: [224, 224, 3] }]
         instance_group [{ kind: KIND_CPU, count: %(cores)d }]
@@ -125,6 +126,7 @@ def serve(fixed_ms: str, per_image_ms: str, port: str) -> int:
         write_models(models)
         copy_backend(triton, backends)
         options = {"model-repository": models, "backend-directory": backends, "log-info": "false"}
+        options |= {"log-warning": "false", "pinned-memory-pool-byte-size": 0}
         options |= {"http-address": "127.0.0.1", "http-port": port, "allow-grpc": "false", "allow-metrics": "false"}
         command = [triton / "bin" / "tritonserver", "--disable-auto-complete-config"]
         command += [f"--{option}={value}" for option, value in options.items()]

@@ -168,7 +168,7 @@ def start_simulated(
 
 
 def require_installed(names: Iterable[str]) -> None:
-    """Raises ``FileNotFoundError`` where one of these servers needs what ``scripts/install-peers`` has not installed."""
+    """Raises ``FileNotFoundError`` where one of these servers is not installed in ``PEERS`` and should be."""
     for name in names:
         package = SIMULATED[name].package
         if package and not any(PEERS.glob(f"lib/python*/site-packages/{package}")):

@@ -59,7 +59,7 @@ def compare_overload(names: Sequence[str], jpegs: list[bytes], seconds: float, d
                 full = asyncio.run(closed_loop(server.port, uploads, CONNECTIONS, min(CAPACITY_S, seconds), wire=wire))
                 bar.update()
                 rate = TIMES * full.per_second
-                loaded = asyncio.run(open_loop(server.port, uploads, rate, seconds, deadline_s, wire))
+                loaded = asyncio.run(open_loop(server.port, uploads, rate, seconds, deadline_s, wire=wire))
                 bar.update()
             print(f"{name}: {full.per_second:.0f} images/s with {CONNECTIONS} connections; ", end="")
             print(f"{TIMES} x that for {seconds:g} s: goodput {loaded.per_second / full.per_second:.2f}, ", end="")

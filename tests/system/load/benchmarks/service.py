@@ -36,7 +36,7 @@ class Case:
     def describe(self, plain_s: float) -> str:
         """In words, over the plain loop's seconds per image."""
         cost = sorted(self.cpu, key=lambda cpu: cpu.all)[len(self.cpu) // 2]
-        split = f", of it decoders {1000 * cost.decoders:.2f}" if cost.decoders else ""
+        split = f", of it decoders {1000 * cost.decoders:.2f}" if self.server == "ours" else ""
         speed = statistics.median(outcome.per_second for outcome in self.outcomes)
         return (
             f"{self.server}, {self.connections} connections, {self.wire}: "
