@@ -6,6 +6,7 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -14,6 +15,7 @@ import app
 from tests.running import ROOT
 
 LOCK = ROOT / "requirements.lock"
+PEERS_LOCK = ROOT / "requirements-peers.lock"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 INSTALLED = ("embedded", "dev")  # the extras that scripts/test installs
@@ -32,9 +34,9 @@ def test_no_file_names_an_index_or_a_local_path() -> None:
             assert word not in text, f"{name} contains {word}"
 
 
-def locked() -> dict[str, str]:
+def locked(lock: Path = LOCK) -> dict[str, str]:
     """The lock as this Python reads it: name -> version, of the lines whose marker holds."""
-    requirements = [Requirement(line) for line in LOCK.read_text(encoding="utf-8").splitlines()]
+    requirements = [Requirement(line) for line in lock.read_text(encoding="utf-8").splitlines()]
     found = [one for one in requirements if one.marker is None or one.marker.evaluate()]
     versions: dict[str, str] = {canonicalize_name(one.name): str(one.specifier).removeprefix("==") for one in found}
     assert len(versions) == len(found), "something is locked twice"
@@ -71,8 +73,9 @@ def closure(requirement: Requirement, seen: dict[str, str]) -> None:
             closure(child, seen)
 
 
-def test_the_lock_holds_exact_versions_and_nothing_else() -> None:
-    lines = LOCK.read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("lock", [LOCK, PEERS_LOCK], ids=lambda lock: lock.name)
+def test_a_lock_holds_exact_versions_and_nothing_else(lock: Path) -> None:
+    lines = lock.read_text(encoding="utf-8").splitlines()
     assert lines
     for line in lines:
         assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+( ; [a-z_<>=!'. 0-9A-Z()]+)?", line), line
@@ -83,6 +86,16 @@ def test_every_dependency_is_locked_at_a_version_that_pyproject_allows() -> None
     for name, (requirement, _) in needed().items():
         assert name in versions, f"{name} is not in requirements.lock; scripts/lock adds it"
         assert requirement.specifier.contains(versions[name]), f"{requirement} does not allow what is locked"
+
+
+def test_the_servers_to_compare_with_are_locked_apart() -> None:
+    """Without what they need: all that is locked is named."""
+    requirements = [Requirement(text) for text in PYPROJECT["dependency-groups"]["peers"]]
+    wanted = {one.name: one for one in requirements if one.marker is None or one.marker.evaluate()}
+    versions = locked(PEERS_LOCK)
+    assert versions.keys() == wanted.keys()
+    for name, version_ in versions.items():
+        assert wanted[name].specifier.contains(version_), name
 
 
 def test_what_is_installed_of_what_is_needed_is_what_is_locked() -> None:

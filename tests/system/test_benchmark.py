@@ -10,6 +10,7 @@ import pytest
 
 from tests.pictures import encode, photograph
 from tests.running import ROOT, clean_environment
+from tests.system.load import servers
 from tests.system.load.benchmarks.precision import compare
 from tests.system.load.command import main
 
@@ -48,6 +49,29 @@ def test_service() -> None:
     for line in lines[3:]:
         assert re.search(r"x its CPU \([\d.]+ ms, of it decoders [\d.]+\)", line), line
         assert re.search(r"; \d+ x 200$", line), line  # nothing else came back, nothing was wrong
+
+
+@pytest.mark.parametrize("name", ["mosec", "triton"])
+@pytest.mark.parametrize("benchmark", ["service", "overload"])
+def test_a_server_that_is_not_installed_gets_one_clear_line(
+    name: str, benchmark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(servers, "PEERS", tmp_path)
+    assert main("", [benchmark, "--against", name]) == 1
+    line = f"scripts/benchmark.py: {name} is not installed; scripts/install-peers installs it where it can be had.\n"
+    assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize("name", ["mosec", "triton"])
+def test_a_server_to_compare_with_answers_right(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        servers.require_installed([name])
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    asked = ["--against", name, "--connections", "2", "--seconds", "0.5", "--rounds", "1"]
+    assert main("", ["service", *asked]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{name}, 2 connections")]
+    assert re.search(r"; \d+ x 200$", line), line
 
 
 @pytest.mark.usefixtures("prepared")

@@ -56,11 +56,15 @@ def compare_overload(names: Sequence[str], jpegs: list[bytes], seconds: float, d
             wire = SIMULATED[name].wire
             with start_simulated(name, FAST_FIXED_MS, FAST_PER_IMAGE_MS, VGG_MAX_BATCH_SIZE=str(BATCH)) as server:
                 asyncio.run(closed_loop(server.port, uploads, BATCH, 2, wire=wire))
+                began = server.cpu()
                 full = asyncio.run(closed_loop(server.port, uploads, CONNECTIONS, min(CAPACITY_S, seconds), wire=wire))
                 bar.update()
-                rate = TIMES * full.per_second
+                between, rate = server.cpu(), TIMES * full.per_second
                 loaded = asyncio.run(open_loop(server.port, uploads, rate, seconds, deadline_s, wire=wire))
                 bar.update()
+                quiet_cpu, loaded_cpu = between.since(began).all, server.cpu().since(between).all
+            useful = quiet_cpu / max(1, len(full.latencies)) * len(loaded.latencies) / loaded_cpu
             print(f"{name}: {full.per_second:.0f} images/s with {CONNECTIONS} connections; ", end="")
             print(f"{TIMES} x that for {seconds:g} s: goodput {loaded.per_second / full.per_second:.2f}, ", end="")
+            print(f"{useful:.2f} of its CPU for good answers, ", end="")
             print(f"last answer {max(0.0, loaded.seconds - seconds):.1f} s after; {describe([loaded])}")
