@@ -10,23 +10,22 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import httpx
-
 from app.settings import CHECKOUT, Settings, read_settings
 from tests.system.attacks.corpus import attacks
 from tests.system.chaos.assault import Shot, shoot
 from tests.system.chaos.breaking import break_decoders
 from tests.system.chaos.storm import GOOD_CONNECTIONS, complaints
 from tests.system.load.bar import seconds_bar, update_to
-from tests.system.load.client import closed_loop
+from tests.system.load.client import Connection, closed_loop
 from tests.system.load.memory import MIB
 from tests.system.load.outcome import Outcome, in_words, percentile_ms
 from tests.system.load.servers import RunningServer, start_simulated
 from tests.system.load.uploads import Upload
 
 CPU_SHARE = 0.5  # what the attack may take of all cores
-QUIET_S = 15.0
+QUIET_S, SETTLED_S = 15.0, 10.0
 LEAST_RATE, MOST_P99 = 0.45, 3.0  # times the quiet ones
+METRICS = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 # How a file may be answered: what it is, what is wrong with it, or that there was no time or room for it.
 MAY_COME_BACK = frozenset(
     {
@@ -118,7 +117,10 @@ async def beside(server: RunningServer, uploads: Sequence[Upload], rate: float, 
     seen.good = await good
     await asyncio.gather(*watching)
     seen.shots = [Shot(*json.loads(line)) for line in lines.splitlines()]
-    seen.left_buffer_mib = await _buffer_mib(server)
+    until = time.monotonic() + SETTLED_S
+    while (left := await _buffer_mib(server)) and time.monotonic() < until:
+        await asyncio.sleep(0.1)  # decoders that have hung to the last are being killed
+    seen.left_buffer_mib = left
     return seen
 
 
@@ -133,9 +135,11 @@ async def _watch(server: RunningServer, seen: Attacked, seconds: float, stop: as
 
 
 async def _buffer_mib(server: RunningServer) -> float:
-    async with httpx.AsyncClient(timeout=30) as client:
-        text = (await client.get(f"http://127.0.0.1:{server.port}/metrics")).text
-    return next(float(line.split()[1]) for line in text.splitlines() if "upload_buffer_bytes " in line) / MIB
+    connection = Connection(server.port)
+    _, body = await connection.post(METRICS)
+    connection.close()
+    (line,) = (line for line in body.splitlines() if line.startswith(b"upload_buffer_bytes "))
+    return float(line.split()[1]) / MIB
 
 
 def most_mib(settings: Settings) -> float:
@@ -146,12 +150,12 @@ def most_mib(settings: Settings) -> float:
 
 def print_table(seen: Attacked, costs: dict[str, float]) -> None:
     """The costliest first."""
-    print("file                                             CPU s times p99 ms  answers")
+    print("file                                                     CPU s times p99 ms  answers")
     for name, cost in sorted(costs.items(), key=lambda item: -item[1]):
         ours = [shot for shot in seen.shots if shot.name == name]
         near = [latency for shot in ours for latency in seen.good.between(shot.sent, shot.answered)]
         answers = in_words(Counter(shot.code for shot in ours))
-        print(f"{name:48} {cost:5.2f} {len(ours):5} {percentile_ms(near, 99):6.0f}  {answers}")
+        print(f"{name:56} {cost:5.2f} {len(ours):5} {percentile_ms(near, 99):6.0f}  {answers}")
     late = max(seen.shots, key=lambda shot: shot.late_s)
     print(f"{in_words(Counter(shot.code for shot in seen.shots))}; at most {late.late_s:.2f} s after its deadline")
 

@@ -15,7 +15,8 @@ import psutil
 
 from tests.system.load.servers import RunningServer
 
-LOOK_S = 0.1
+LOOK_S = 0.2
+LONG_S = 0.05  # of CPU; a photograph takes less than a tenth of it
 EVERY_S = 2.0
 FATES = {"crashed": signal.SIGSEGV, "hung": signal.SIGSTOP, "out of memory": signal.SIGKILL}
 
@@ -38,7 +39,7 @@ def break_one(server: RunningServer, fate: signal.Signals) -> bool:
     time.sleep(LOOK_S)
     for process, (waits, cpu_s) in before.items():
         now = _seen(process)
-        if now and now[0] == waits and now[1] > cpu_s:
+        if now and now[0] == waits and now[1] - cpu_s > LONG_S:
             with suppress(psutil.NoSuchProcess):
                 return _send(process, waits, fate)
     return False
@@ -46,7 +47,7 @@ def break_one(server: RunningServer, fate: signal.Signals) -> bool:
 
 def _send(process: psutil.Process, waits: int, fate: signal.Signals) -> bool:
     process.suspend()
-    time.sleep(LOOK_S / 10)
+    time.sleep(LOOK_S / 20)
     seen = _seen(process)
     at_it = seen is not None and seen[0] <= waits + 1  # being stopped is a wait, too
     if at_it:

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.system.load import memory
 from tests.system.load.memory import MIB, Memory, memory_of
 
 FORK = """
@@ -24,10 +26,10 @@ def test_what_two_processes_share_is_counted_once() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         parent = psutil.Process(process.pid)
-        memory = memory_of([parent, *parent.children()])
+        held = memory_of([parent, *parent.children()])
         process.communicate()
-    assert 60 < memory.own / MIB < 90
-    assert memory.all > memory.own
+    assert 60 < held.own / MIB < 90
+    assert held.all > held.own
 
 
 def test_a_process_that_is_gone_has_nothing() -> None:
@@ -35,3 +37,16 @@ def test_a_process_that_is_gone_has_nothing() -> None:
         gone = psutil.Process(process.pid)
         process.kill()
     assert memory_of([gone]) == memory_of([]) == Memory()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's account of memory")
+def test_a_decoder_that_may_not_be_looked_into_counts_with_all_that_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = memory.figures
+
+    def refuse(path: Path) -> dict[str, int]:
+        if path.name == "smaps_rollup":
+            raise PermissionError
+        return read(path)
+
+    monkeypatch.setattr(memory, "figures", refuse)
+    assert memory_of([psutil.Process()]).own > 10 * MIB
