@@ -73,7 +73,9 @@ class Settings(BaseSettings):
         "fast",
         description="`exact`: torchvision's published transform, bit for bit; `fast`: quicker, and almost the same.",
     )
-    decode_workers: PositiveInt = Field(os.cpu_count() or 1, description="Threads that decode and preprocess images.")
+    decode_workers: PositiveInt = Field(
+        os.cpu_count() or 1, description="Images that are decoded at a time, in processes that can be killed."
+    )
 
     max_batch_size: Literal["auto"] | PositiveInt = Field(
         "auto",

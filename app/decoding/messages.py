@@ -20,26 +20,26 @@ class Job(NamedTuple):
     start: int
     size: int
     pixels_start: int
-    large: bool
-    """There is room for it, should it be a large one."""
+    room: int
+    """Bytes of memory that are kept for it, should it be a large one; else 0."""
     views: Views
 
     def pack(self) -> bytes:
-        return json.dumps((self.start, self.size, self.pixels_start, self.large, _pack_views(self.views))).encode()
+        return json.dumps((self.start, self.size, self.pixels_start, self.room, _pack_views(self.views))).encode()
 
     @classmethod
     def unpack(cls, message: bytes) -> "Job":
-        start, size, pixels_start, large, views = json.loads(message)
-        return cls(start, size, pixels_start, large, _unpack_views(views))
+        start, size, pixels_start, room, views = json.loads(message)
+        return cls(start, size, pixels_start, room, _unpack_views(views))
 
 
 class Answer(NamedTuple):
-    """What came of a job: an image and the seconds it took, or a refusal's code and detail, or that it is large."""
+    """What came of a job: an image and the seconds it took, a refusal's code and detail, or that there is no room."""
 
     last: bool
     """The decoder is used up, and ends."""
-    large: bool = False
-    """The image needs more memory than a decoder may take as it likes: it is to be sent again when there is room."""
+    needs: int = 0
+    """Bytes of memory, more than a decoder may take as it likes: the job is to be sent again when there is room."""
     image: ImageInfo | None = None
     decode_s: float = 0.0
     preprocess_s: float = 0.0
@@ -53,9 +53,9 @@ class Answer(NamedTuple):
     def unpack(cls, message: bytes) -> "Answer":
         """Raises ``ValueError`` for what no decoder of ours would say: a picture may have taken it over."""
         try:
-            last, large, image, decode_s, preprocess_s, code, detail = json.loads(message)
+            last, needs, image, decode_s, preprocess_s, code, detail = json.loads(message)
             info = ImageInfo(*image) if image is not None else None
-            return cls(bool(last), bool(large), info, float(decode_s), float(preprocess_s), str(code), str(detail))
+            return cls(bool(last), int(needs), info, float(decode_s), float(preprocess_s), str(code), str(detail))
         except (TypeError, RecursionError) as error:
             raise ValueError("not an answer") from error
 
@@ -74,7 +74,7 @@ class Answer(NamedTuple):
 
 
 def account(reading: Reading) -> Answer:
-    return Answer(False, False, reading.image, reading.decode_s, reading.preprocess_s)
+    return Answer(False, 0, reading.image, reading.decode_s, reading.preprocess_s)
 
 
 @lru_cache(maxsize=64)

@@ -21,6 +21,7 @@ from app.decoding.messages import Answer
 from app.decoding.processes import Processes
 from app.decoding.task import Task
 from app.errors import ServiceError
+from app.image.cost import most_memory_bytes
 from app.image.reader import Reading
 from app.image.views import Views
 
@@ -61,6 +62,7 @@ class Decoders:
         on_failure: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.count = count
+        self.most_large_bytes = most_memory_bytes(max_pixels, buffers.upload_bytes)
         self._on_end = on_end
         terms = Terms(buffers.descriptor, max_pixels, exact)
         self._processes = Processes(terms, self._said, self._ended, on_failure)
@@ -81,9 +83,9 @@ class Decoders:
         return {pid: number for number, pid in self._processes.pids.items() if self._decoders[number].task}
 
     @property
-    def large(self) -> int:
-        """Large images that are being read."""
-        return sum(task.large for task in self._being_read())
+    def large(self) -> list[int]:
+        """Bytes that are kept for each of the large images that are being read."""
+        return [task.room for task in self._being_read() if task.room]
 
     def start(self) -> None:
         """Begin, on the running event loop."""
@@ -123,13 +125,15 @@ class Decoders:
     def _give_out(self) -> None:
         while (queue := self._next_queue()) and (decoder := self._free()):
             task = queue.popleft()
-            decoder.task, decoder.since, decoder.slow = task, time.monotonic(), task.large
+            decoder.task, decoder.since, decoder.slow = task, time.monotonic(), bool(task.room)
             self._processes.send(decoder.number, task.message())
             self._tick_later()
 
     def _next_queue(self) -> deque[Task]:
-        """Large ones have waited before; there is memory for as many as there are cores."""
-        return self._waiting_large if self._waiting_large and self.large < self.count else self._waiting
+        """Large ones have waited before; there is memory for one of the largest, or for several that take no more."""
+        if self._waiting_large and sum(self.large) + self._waiting_large[0].room <= self.most_large_bytes:
+            return self._waiting_large
+        return self._waiting
 
     def _free(self) -> _Decoder | None:
         """A decoder that may take the next upload, unless as many as may be are busy."""
@@ -193,17 +197,17 @@ class Decoders:
         decoder.task = None
         if not answer.last:
             self._idle.append(decoder)
-        if answer.large:
-            self._put_back(task)
+        if answer.needs:
+            self._put_back(task, answer.needs)
             return
         self._give_out()  # first, so that the decoder does not wait for what the answer leads to
         if not task.future.done():
             task.settle(answer)
         task.buffer.release()
 
-    def _put_back(self, task: Task) -> None:
+    def _put_back(self, task: Task, needs: int) -> None:
         """It has turned out to be a large one."""
-        task.large = True
+        task.room = min(needs, self.most_large_bytes)
         if task.future.done():
             task.buffer.release()
         else:
@@ -228,7 +232,7 @@ class Decoders:
         """What has become of an upload whose decoder has ended: somebody else's signal is not its fault, once."""
         if reason == "killed" and not task.again and not task.future.done():
             task.again = True
-            (self._waiting_large if task.large else self._waiting).appendleft(task)
+            (self._waiting_large if task.room else self._waiting).appendleft(task)
             return
         if not task.future.done():
             task.bereave(reason)

@@ -130,6 +130,7 @@ class Processes:
             if word == "forked":
                 self._pids[int(number)] = int(value)
                 self._answered = True
+                self._note_ready()
             elif int(number) in self._connections:
                 self._hear(int(number))  # what it has said before
                 self._bury(int(number), int(value))
@@ -173,12 +174,16 @@ class Processes:
         if message == READY:
             self._ready.add(number)
             self._failed_starts = 0
-            self._up.set()
+            self._note_ready()
         elif message:
             self._on_message(number, message)
         else:
             self._loop.remove_reader(connection)  # its end is the fork server's to tell, and soon
             self._asked.setdefault(number, time.monotonic())
+
+    def _note_ready(self) -> None:
+        if self.pids:
+            self._up.set()
 
     def _bury(self, number: int, status: int | None) -> None:
         was_ready = number in self._ready

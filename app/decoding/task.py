@@ -20,12 +20,13 @@ class Task:
     buffer: Buffer
     views: Views
     future: asyncio.Future[Reading]
-    large: bool = False
+    room: int = 0
+    """Bytes of memory that it needs if it is a large one."""
     again: bool = False
 
     def message(self) -> bytes:
         buffer = self.buffer
-        return Job(buffer.start, buffer.size, buffer.pixels_start, self.large, self.views).pack()
+        return Job(buffer.start, buffer.size, buffer.pixels_start, self.room, self.views).pack()
 
     def settle(self, answer: Answer) -> None:
         if answer.error is not None:

@@ -27,8 +27,12 @@ KEPT_BYTES = 32 * 2**20
 MOST_JOBS = 10_000
 
 
-class Large(Exception):
-    """The image needs more than ``FREE_BYTES``."""
+class NoRoom(Exception):
+    """The image needs so many bytes, and fewer are kept for it."""
+
+    def __init__(self, needs: int) -> None:
+        super().__init__(needs)
+        self.needs = needs
 
 
 class Worker:
@@ -41,7 +45,7 @@ class Worker:
         self._reader = Reader(max_pixels, exact=exact, before_decoding=self._allow)
         self._data = DataMemory()
         self._jobs_left = MOST_JOBS
-        self._room = False
+        self._room = FREE_BYTES
 
     def serve(self) -> None:
         self._connection.send(READY)
@@ -49,12 +53,12 @@ class Worker:
             job = Job.unpack(message)
             self._jobs_left -= 1
             answer = self._answer(job)
-            if job.large and self._data.growth() > KEPT_BYTES:
+            if job.room and self._data.growth() > KEPT_BYTES:
                 self._jobs_left = 0
             self._connection.send(answer._replace(last=not self._jobs_left).pack())
 
     def _answer(self, job: Job) -> Answer:
-        self._room = job.large
+        self._room = max(job.room, FREE_BYTES)
         try:
             self._limit(header_cpu_seconds(job.size), FREE_BYTES)
             data = self._memory[job.start : job.start + job.size]
@@ -62,8 +66,8 @@ class Worker:
             reading = self._reader.read(data, job.views)
             room = np.frombuffer(self._memory, np.uint8, reading.pixels.size, job.pixels_start)
             room[:] = reading.pixels.reshape(-1)
-        except Large:
-            return Answer(last=False, large=True)
+        except NoRoom as error:
+            return Answer(last=False, needs=error.needs)
         except ServiceError as error:
             return Answer.refuse(error)
         except MemoryError:
@@ -81,10 +85,10 @@ class Worker:
     def _limit(self, cpu_s: float, memory: int) -> None:
         """From here on: seconds of the processor until the system ends this process, bytes over its start.
 
-        Raises ``Large`` for more bytes than it has room for.
+        Raises ``NoRoom``.
         """
-        if memory > FREE_BYTES and not self._room:
-            raise Large
+        if memory > self._room:
+            raise NoRoom(memory)
         signal.setitimer(signal.ITIMER_PROF, cpu_s)
         self._data.limit(max(memory, FREE_BYTES))
 

@@ -19,7 +19,7 @@ from app.image.formats import Format, webp_size
 FACTOR = 6
 BASE_CPU_S = 0.3
 # Reading a header is Python: some microseconds for each of the pieces that the guards allow for.
-HEADER_NS_PER_BYTE = 20
+HEADER_NS_PER_BYTE = 5
 # Stacks, the allocator's own rounding, code tables, modules that are imported late.
 BASE_BYTES = 48 * 2**20
 # The upload itself is held up to three times: as bytes, as what Pillow reads, and as what a decoder has taken over.
@@ -37,7 +37,7 @@ class Rate(NamedTuple):
 RATES: dict[Format, Rate] = {
     "JPEG": Rate(30, 40, 12),
     "PNG": Rate(35, 12, 16),
-    "WEBP": Rate(40, 60, 20),
+    "WEBP": Rate(40, 60, 24),
     "GIF": Rate(25, 20, 16),
     "BMP": Rate(20, 2, 16),
     "TIFF": Rate(35, 10, 16),
@@ -76,6 +76,11 @@ def memory_bytes(opened: Opened) -> int:
     """What ``Reader.read`` may take beyond what the process had before the image was opened."""
     per_pixel = sum(rate.bytes_per_pixel for rate in _rates(opened))
     return BASE_BYTES + COPIES * opened.data_bytes + int(per_pixel * opened.width * opened.height)
+
+
+def most_memory_bytes(max_pixels: int, max_bytes: int) -> int:
+    """What ``memory_bytes`` is for the costliest image of so many pixels and bytes."""
+    return BASE_BYTES + COPIES * max_bytes + int(max(rate.bytes_per_pixel for rate in RATES.values()) * max_pixels)
 
 
 def _rates(opened: Opened) -> list[Rate]:

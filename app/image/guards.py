@@ -7,7 +7,7 @@ file's size, a fraction of what decoding takes, and raises on nothing.
 import struct
 from collections.abc import Callable
 
-from app.image import jpeg
+from app.image import iso_media, jpeg
 from app.image.formats import Format
 from app.image.tiff import read_directory
 
@@ -22,8 +22,6 @@ FREE_CHUNKS = 1000
 BYTES_PER_CHUNK = 1024
 MAX_PROFILES = 4
 MAX_BLOCKS = 20_000
-# libavif looks for each item among all of them; a picture in tiles of 512 x 512 has some hundred.
-MAX_ITEMS = 1000
 
 
 def is_costly(data: bytes, name: Format) -> bool:
@@ -42,6 +40,8 @@ def is_costly_png(data: bytes) -> bool:
         profiles += kind == b"iCCP"
         if chunks > most or profiles > MAX_PROFILES:
             return True
+        if kind == b"IEND":  # what comes behind it nobody reads
+            return False
         at += 12 + length
     return False
 
@@ -82,17 +82,12 @@ def is_costly_tiff(data: bytes) -> bool:
     return directory is not None and directory.is_costly
 
 
-def is_costly_iso_media(data: bytes) -> bool:
-    """Whether it has more items than a picture is made of (ISO/IEC 14496-12, 8.11.6)."""
-    return data.count(b"infe") > MAX_ITEMS
-
-
 GUARDS: dict[Format, Callable[[bytes], bool]] = {
     "JPEG": jpeg.is_costly,
     "PNG": is_costly_png,
     "GIF": is_costly_gif,
     "BMP": is_costly_bmp,
     "TIFF": is_costly_tiff,
-    "AVIF": is_costly_iso_media,
-    "HEIF": is_costly_iso_media,
+    "AVIF": iso_media.is_costly,
+    "HEIF": iso_media.is_costly,
 }

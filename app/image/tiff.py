@@ -13,8 +13,8 @@ SEPARATE = 2
 
 # A camera's directory has some dozens; each costs Pillow some microseconds.
 MAX_ENTRIES = 1000
-# 100 megapixels in tiles of 64 x 64 are 24,414; each costs Pillow six microseconds.
-MAX_PIECES = 32_768
+# 100 megapixels in tiles of 128 x 128 are 6,104, 16,384 rows are as many strips; each costs Pillow six microseconds.
+MAX_PIECES = 16_384
 # Tiles of 256 or 512 a side are usual, and may reach beyond a small picture's edges.
 LARGE_TILE_PIXELS = 1024 * 1024
 

@@ -8,7 +8,7 @@ from app.image.views import Place, Views
 
 def test_a_job_comes_as_it_was_sent_with_a_hundred_and_fifty_views() -> None:
     places = tuple(Place(x / 24, y / 2, mirrored) for x in range(25) for y in range(3) for mirrored in (False, True))
-    job = Job(1 << 40, 12, (1 << 40) + 4096, True, Views(256, 224, "bicubic", places))
+    job = Job(1 << 40, 12, (1 << 40) + 4096, 1 << 32, Views(256, 224, "bicubic", places))
     message = job.pack()
     assert len(places) == 150
     assert len(message) < MESSAGE_BYTES
@@ -16,7 +16,7 @@ def test_a_job_comes_as_it_was_sent_with_a_hundred_and_fifty_views() -> None:
 
 
 def test_an_answer_comes_as_it_was_sent() -> None:
-    answer = Answer(False, False, ImageInfo("JPEG", 3, 2), 0.5, 0.25)
+    answer = Answer(False, 0, ImageInfo("JPEG", 3, 2), 0.5, 0.25)
     assert Answer.unpack(answer.pack()) == answer
     assert answer.error is None
 

@@ -13,7 +13,7 @@ import pytest
 from app.decoding import pool
 from app.decoding.messages import Answer
 from app.errors import DeadlineExceeded, InternalError, TooCostly, TooManyPixels, UndecodableImage, UnsupportedMediaType
-from app.image.reader import Reader
+from app.image.reader import Reader, Reading
 from app.image.views import Place, Views
 from tests.decoders import VGG16, Running, run, running, until
 from tests.pictures import encode, huge_png, photograph, plain, png
@@ -180,24 +180,26 @@ def test_one_that_takes_long_does_not_hold_up_the_others() -> None:
 def test_large_images_wait_for_room_and_small_ones_do_not_wait_for_them() -> None:
     large = encode(plain((9, 8, 7), (4000, 3000)), "WEBP", lossless=True)
 
-    async def test(started: Running) -> None:
-        async def most_large_at_once() -> int:
-            most = 0
-            while not tasks.done():
-                most = max(most, started.decoders.large)
-                await asyncio.sleep(0.002)
-            return most
+    async def test() -> None:
+        async with running(2, max_pixels=12_000_000) as started:
+            tasks = asyncio.gather(*(started.read(large) for _ in range(5)))
+            most = asyncio.create_task(_most_bytes_at_once(started, tasks))
+            await until(lambda: bool(started.decoders.large))
+            assert (await started.read(png((3, 2, 1)))).image.width == 300
+            assert not tasks.done()
+            assert {tuple(reading.pixels[0, 0, 0]) for reading in await tasks} == {(9, 8, 7)}
+            assert 0 < await most <= started.decoders.most_large_bytes
+            assert not started.ends
 
-        tasks = asyncio.gather(*(started.read(large) for _ in range(5)))
-        watching = asyncio.create_task(most_large_at_once())
-        await until(lambda: started.decoders.large == 1)
-        assert (await started.read(png((3, 2, 1)))).image.width == 300
-        assert not tasks.done()
-        assert {tuple(reading.pixels[0, 0, 0]) for reading in await tasks} == {(9, 8, 7)}
-        assert await watching == 1
-        assert not started.ends
+    asyncio.run(test())
 
-    run(test, count=1)
+
+async def _most_bytes_at_once(started: Running, tasks: "asyncio.Future[list[Reading]]") -> int:
+    most = 0
+    while not tasks.done():
+        most = max(most, sum(started.decoders.large))
+        await asyncio.sleep(0.002)
+    return most
 
 
 def test_nobody_waits_for_what_is_given_up() -> None:

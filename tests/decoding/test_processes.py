@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.decoding import processes
-from app.errors import InternalError
+from app.errors import InternalError, UndecodableImage
 from tests.decoders import Running, run, until
 from tests.pictures import encode, photograph, png
 
@@ -147,3 +147,19 @@ def test_no_picture_is_blamed_for_decoders_that_cannot_be_confined(
         await started.decoders.close()
 
     asyncio.run(test())
+
+
+def test_where_processes_cannot_be_forked_they_are_begun_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.platform = 'darwin'\n", encoding="utf-8")
+
+    async def test(started: Running) -> None:
+        assert (await started.read(PHOTOGRAPH)).image.width == 451
+        await until(lambda: len(started.decoders.pids) == 2)
+        command = Path(f"/proc/{started.decoders.pids[0]}/cmdline").read_bytes()
+        assert b"--decoder" in command
+        assert (await (await started.begun(PHOTOGRAPH, signal.SIGKILL))).image.width == 451
+        with pytest.raises(UndecodableImage):
+            await (await started.begun(PHOTOGRAPH, signal.SIGSEGV, signal.SIGCONT))
+
+    run(test)

@@ -37,7 +37,7 @@ class Spoken:
         theirs.close()
         assert self.connection.recv(MESSAGE_BYTES) == READY
 
-    def ask(self, data: bytes, *, room: bool = False) -> Answer | None:
+    def ask(self, data: bytes, *, room: int = 0) -> Answer | None:
         """The answer, or ``None`` when there is none any more."""
         self.buffer = self.buffers.take()
         self.buffer.append(data)
@@ -79,10 +79,10 @@ def test_a_refusal_carries_its_code(spoken: Spoken) -> None:
 def test_a_large_image_waits_to_be_asked_for_again(spoken: Spoken) -> None:
     first = spoken.ask(LARGE)
     assert first is not None
-    assert first.large
-    second = spoken.ask(LARGE, room=True)
+    assert first.needs > worker.FREE_BYTES
+    second = spoken.ask(LARGE, room=first.needs)
     assert second is not None
-    assert (second.large, second.code) == (False, "")
+    assert (second.needs, second.code) == (0, "")
     assert second.image is not None
     assert second.image.width == 4000
 
@@ -90,7 +90,7 @@ def test_a_large_image_waits_to_be_asked_for_again(spoken: Spoken) -> None:
 def test_the_system_ends_it_when_a_picture_takes_too_much_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "cpu_seconds", lambda _: 0.01)
     started = Spoken()
-    assert started.ask(encode(plain((1, 2, 3), (4000, 3000)), "JPEG", quality=95), room=True) is None
+    assert started.ask(encode(plain((1, 2, 3), (4000, 3000)), "JPEG", quality=95), room=10**9) is None
     assert os.WTERMSIG(started.status()) == signal.SIGPROF
 
 
@@ -99,7 +99,7 @@ def test_a_picture_gets_no_more_memory_than_an_honest_one_needs(monkeypatch: pyt
     monkeypatch.setattr(worker, "FREE_BYTES", MIB)
     monkeypatch.setattr(worker, "header_memory_bytes", lambda *_: 1)
     started = Spoken()
-    answer = started.ask(encode(plain((1, 2, 3), (8000, 6000)), "JPEG"), room=True)  # 192 MB of pixels
+    answer = started.ask(encode(plain((1, 2, 3), (8000, 6000)), "JPEG"), room=10**9)  # 192 MB of pixels
     assert answer is not None
     assert answer.code in ("too_costly", "undecodable_image")
     assert started.ask(PHOTOGRAPH) is not None

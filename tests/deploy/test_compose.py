@@ -10,8 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
+from app.decoding.pool import SLOW_FOR_EACH
+from app.decoding.worker import FREE_BYTES
 from app.errors import StartError
 from app.http.callers import Callers
+from app.image.cost import most_memory_bytes
 from app.server.healthcheck import is_ready
 from app.server.leave import CLOSING_S
 from app.settings import Settings
@@ -147,8 +150,9 @@ def test_the_grace_period_is_longer_than_the_drain(name: str) -> None:
 def test_what_clients_can_make_it_hold_fits_into_the_memory_limit(name: str) -> None:
     """The formula of docs/operations.md, and two gigabytes for the network and its libraries."""
     given = Settings.model_validate(started_as_by(name, {}))
-    uploads = (given.max_buffer_mb + 16) * 2**20 + given.max_connections * 200_000 + given.max_queue_size * 300_000
-    held = uploads + given.decode_workers * given.max_pixels * 18
+    uploads = (given.max_buffer_mb + 32) * 2**20 + given.max_connections * 200_000 + given.max_queue_size * 300_000
+    decoders = given.decode_workers * (1 + SLOW_FOR_EACH) * (FREE_BYTES + 9 * 2**20)
+    held = uploads + most_memory_bytes(given.max_pixels, given.max_upload_bytes) + decoders
     assert held + 2 * 2**30 < size_bytes(OURS[name]["mem_limit"])
 
 

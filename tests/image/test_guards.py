@@ -4,17 +4,20 @@ import io
 import os
 import struct
 import time
+from dataclasses import replace
 from random import Random
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
-from app.image import jpeg
+from app.image import iso_media, jpeg
 from app.image.formats import Format, sniff_format
 from app.image.guards import GUARDS, is_costly
 from app.image.tiff import read_directory
 from tests.pictures import encode, photograph
+from tests.system.attacks import isomedia
 from tests.system.attacks import jpeg as hostile
 from tests.system.attacks.corpus import attacks
 from tests.system.fuzzing.seeds import gradient, seeds
@@ -55,6 +58,14 @@ def test_a_second_picture_and_what_lies_behind_the_first_do_not_count() -> None:
     assert not jpeg.is_costly(one + b"\xff\xda" * 10_000)
 
 
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
+def test_what_lies_behind_a_picture_does_not_count(name: Format) -> None:
+    """Phones append films, and some programs whatever they like."""
+    picture = encode(photograph(), name)
+    for more in (bytes(2**21), b"\xff" * 2**21, np.random.default_rng(0).bytes(2**21)):
+        assert not is_costly(picture + more, name)
+
+
 def test_segments_are_walked_as_libjpeg_does() -> None:
     data = hostile.SOI + b"\xff\xff\xff\xe0\0\4ab" + b"stray\xff\0" + hostile.frame(hostile.SEQUENTIAL, 8) + hostile.EOI
     found = list(jpeg.segments(data))
@@ -82,6 +93,23 @@ def test_the_first_directory_of_a_tiff(order: str, is_big: bool) -> None:
     assert directory.is_costly  # one strip has all the rows
 
 
+def test_a_grid_of_pieces_larger_than_itself_is_costly_and_a_camera_s_is_not() -> None:
+    one = isomedia.coded("HEIF", 64)
+    tile = replace(one, content=bytes(64))
+    assert iso_media.is_costly(isomedia.grid(tile, (2000, 2000), (16, 16), size=(4000, 3000)))
+    assert not iso_media.is_costly(isomedia.grid(tile, (512, 512), (8, 6), size=(4032, 3024)))
+    assert not iso_media.is_costly(isomedia.grid(tile, (512, 512), (2, 2), size=(513, 513)))
+    assert iso_media.is_costly(isomedia.grid(tile, (512, 512), (100, 100), size=(4032, 3024)))
+    assert not iso_media.is_costly(isomedia.circle(one))
+
+
+def test_a_picture_in_tiles_as_an_encoder_writes_it_is_not_costly() -> None:
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(photograph().resize((1300, 900))).save(buffer, tile_size=256)
+    assert b"grid" in buffer.getvalue()
+    assert not is_costly(buffer.getvalue(), "HEIF")
+
+
 @pytest.mark.parametrize("options", [{}, {"compression": "tiff_lzw"}, {"big_tiff": True}, {"tiffinfo": {278: 1}}])
 def test_what_pillow_writes_as_a_tiff_is_not_costly(options: dict[str, object]) -> None:
     for mode in ("1", "L", "RGB", "RGBA", "CMYK"):
@@ -104,7 +132,7 @@ def test_no_bytes_make_a_guard_raise(name: Format) -> None:
 
 
 def test_a_guard_is_quick_beside_its_decoder() -> None:
-    noise = np.random.default_rng(1).integers(0, 256, (2000, 3000, 3), np.uint8)
+    noise = np.random.default_rng(1).integers(0, 256, (1000, 1500, 3), np.uint8)
     for image_format in ("JPEG", "PNG", "TIFF", "BMP", "GIF", "AVIF"):
         data = encode(Image.fromarray(noise), image_format, **({"speed": 10} if image_format == "AVIF" else {}))
         found = sniff_format(data)
@@ -117,7 +145,8 @@ def test_some_attacks_are_refused_at_sight_and_others_pass_for_honest() -> None:
     refused = {name for name, data in attacks(SMALL) if (found := sniff_format(data)) and is_costly(data, found)}
     for name in ("png-small-chunks", "png-profiles", "gif-comments", "gif-extensions", "gif-a-long-comment", "bmp-runs",
                  "tiff-one-tile-deflated", "tiff-more-strips-than-rows", "tiff-large-pieces-of-a-big-file",
-                 "tiff-many-tags", "avif-many-items", "jpeg-comments", "jpeg-fill", "jpeg-tables"):  # fmt: skip
+                 "tiff-many-tags", "avif-many-items",
+                 "heif-a-grid-of-large-pictures", "jpeg-comments", "jpeg-fill", "jpeg-tables"):  # fmt: skip
         assert name in refused
     assert not [name for name in refused if any(part in name for part in PASS)]
 

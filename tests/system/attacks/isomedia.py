@@ -130,9 +130,9 @@ def _meta(items: list[Item], offset: int, padding: int, *, shared: bool) -> byte
         if item.parts:
             parts = b"".join(struct.pack(">H", part) for part in item.parts)
             references += box(item.reference, struct.pack(">HH", number, len(item.parts)) + parts)
-    location = full_box(b"iloc", b"\x44\0" + struct.pack(">H", len(items)) + places)
-    information = full_box(b"iinf", struct.pack(">H", len(items)) + entries)
-    boxes = (handler, primary, location, information, _properties(items), full_box(b"iref", references))
+    location = full_box(b"iloc", b"\x44\0" + struct.pack(">H", len(items)) + bytes(places))
+    information = full_box(b"iinf", struct.pack(">H", len(items)) + bytes(entries))
+    boxes = (handler, primary, location, information, _properties(items), full_box(b"iref", bytes(references)))
     return full_box(b"meta", b"".join(boxes) + (box(b"free", bytes(padding)) if padding else b""))
 
 
