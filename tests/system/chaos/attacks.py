@@ -144,8 +144,9 @@ async def _buffer_mib(server: RunningServer) -> float:
 
 def most_mib(settings: Settings) -> float:
     """What callers can make the service hold (docs/operations.md, "Memory")."""
-    buffers = settings.max_buffer_mb + 16 + (0.2 * settings.max_connections + 0.3 * settings.max_queue_size) * 1e6 / MIB
-    return buffers + settings.decode_workers * settings.max_pixels * 18 / MIB
+    uploads = settings.max_buffer_mb + 32 + (0.2 * settings.max_connections + 0.3 * settings.max_queue_size) * 1e6 / MIB
+    large = settings.max_pixels * 28 / MIB + 3 * settings.max_upload_mb
+    return uploads + large + 3 * 105 * settings.decode_workers + 70
 
 
 def print_table(seen: Attacked, costs: dict[str, float]) -> None:
