@@ -1,23 +1,22 @@
 """Decoders that break over what they read: they crash, hang, or are ended by the system for want of memory.
 
-Signals do to them what a fault would. They are for decoders that have long been at one file, never for one that may
-have a photograph by now.
+Signals do to them what a fault would. They are for decoders that have a large image in their hands, never for one that
+may have a photograph by now: one that has taken so much memory ends with its image, and takes no other.
 """
 
 import asyncio
 import signal
-import time
 from collections import Counter
 from contextlib import suppress
 from itertools import cycle
 
 import psutil
 
+from tests.system.load.memory import MIB
 from tests.system.load.servers import RunningServer
 
-LOOK_S = 0.2
-LONG_S = 0.05  # of CPU; a photograph takes less than a tenth of it
-EVERY_S = 2.0
+LOOK_S, EVERY_S = 0.1, 2.0
+LARGE_BYTES = 64 * MIB
 FATES = {"crashed": signal.SIGSEGV, "hung": signal.SIGSTOP, "out of memory": signal.SIGKILL}
 
 
@@ -34,32 +33,27 @@ async def break_decoders(server: RunningServer, broken: Counter[str], stop: asyn
 
 
 def break_one(server: RunningServer, fate: signal.Signals) -> bool:
-    """Whether there was one that has been at its file for a while: it has worked, and not once waited for another."""
-    before = {process: seen for process in server.decoders if (seen := _seen(process))}
-    time.sleep(LOOK_S)
-    for process, (waits, cpu_s) in before.items():
-        now = _seen(process)
-        if now and now[0] == waits and now[1] - cpu_s > LONG_S:
-            with suppress(psutil.NoSuchProcess):
-                return _send(process, waits, fate)
+    """Whether there was one with a large image."""
+    with suppress(psutil.NoSuchProcess):
+        fork_server = server.fork_server
+        most = _own_bytes(fork_server) + LARGE_BYTES if fork_server else 0
+        for process in server.decoders:
+            if process.status() == psutil.STATUS_STOPPED or not _is_large(process, most):
+                continue
+            process.suspend()
+            at_it = _is_large(process, most)
+            if at_it:
+                process.send_signal(fate)
+            if not at_it or fate != signal.SIGSTOP:
+                process.resume()
+            return at_it
     return False
 
 
-def _send(process: psutil.Process, waits: int, fate: signal.Signals) -> bool:
-    process.suspend()
-    time.sleep(LOOK_S / 20)
-    seen = _seen(process)
-    at_it = seen is not None and seen[0] <= waits + 1  # being stopped is a wait, too
-    if at_it:
-        process.send_signal(fate)
-    if not at_it or fate != signal.SIGSTOP:
-        process.resume()
-    return at_it
+def _is_large(process: psutil.Process, most: int) -> bool:
+    return _own_bytes(process) > most
 
 
-def _seen(process: psutil.Process) -> tuple[int, float] | None:
-    """How often it has waited, and seconds of CPU; ``None`` when it is gone or does not run."""
-    with suppress(psutil.NoSuchProcess):
-        if process.status() in (psutil.STATUS_RUNNING, psutil.STATUS_STOPPED):
-            return process.num_ctx_switches().voluntary, sum(process.cpu_times()[:2])
-    return None
+def _own_bytes(process: psutil.Process) -> int:
+    memory = process.memory_info()
+    return int(memory.rss - memory.shared)
