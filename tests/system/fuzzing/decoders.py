@@ -31,7 +31,7 @@ LOST_S = 60.0
 REFUSALS = (UnsupportedMediaType, TooManyPixels, TooCostly, UndecodableImage)
 REFUSED = "TIFF-LAB"
 # What a decoder's end is put down to, by what the answer says.
-FATES = {"its decoder has failed": "crash", "longer to decode than": "cost", "more memory": "memory"}
+FATES = {"its decoder has failed": "crash", "longer to decode than": "cost", "The image takes more memory": "memory"}
 
 
 @dataclass
