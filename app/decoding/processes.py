@@ -78,6 +78,10 @@ class Processes:
     def kill(self, number: int) -> None:
         self._ask(f"kill {number}", number, [])
 
+    def dismiss(self, number: int) -> None:
+        """A decoder with nothing to do ends when nobody listens to it any more."""
+        self._forget(number)
+
     async def close(self) -> None:
         """End them all."""
         self._hang_up()
