@@ -63,12 +63,14 @@ class Running:
 
 
 @asynccontextmanager
-async def running(count: int = 2, max_pixels: int = 100_000_000, *, exact: bool = True) -> AsyncIterator[Running]:
-    """Nothing may be left of any upload when it ends."""
+async def running(
+    count: int = 2, max_pixels: int = 100_000_000, *, exact: bool = True, seconds: float = 60
+) -> AsyncIterator[Running]:
+    """For so long at most. Nothing may be left of any upload when it ends."""
     started = Running(count, max_pixels, exact=exact)
     started.decoders.start()
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(seconds):
             await started.decoders.ready()
             yield started
             await until(lambda: started.buffers.held_bytes == 0)

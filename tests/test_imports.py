@@ -35,8 +35,8 @@ MAY_IMPORT = {
     "app.training": {"app.errors", "app.settings", "app.image", "app.model"},
     "scripts": {"app", "tests.system"},
     "tests.system.load": {"app"},
-    "tests.system.chaos": {"app", "tests.system.load"},
-    "tests.system.fuzzing": {"app", "tests.system.load"},
+    "tests.system.chaos": {"app", "tests.system.attacks", "tests.system.load"},
+    "tests.system.fuzzing": {"app", "tests.decoders", "tests.system.attacks", "tests.system.load"},
     "tests.system.attacks": {"app"},
     "tests.system.deployment": {"app", "tests.system.load"},
 }

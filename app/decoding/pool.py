@@ -5,7 +5,6 @@ no longer, and another decoder takes the next upload while the system shares the
 """
 
 import asyncio
-import logging
 import math
 import os
 import signal
@@ -24,8 +23,6 @@ from app.errors import ServiceError
 from app.image.cost import most_memory_bytes
 from app.image.reader import Reading
 from app.image.views import Views
-
-logger = logging.getLogger(__name__)
 
 TICK_S = 0.025
 SLOW_S = 0.05
@@ -152,6 +149,10 @@ class Decoders:
         self._decoders[decoder.number] = decoder
         return decoder
 
+    def _dismiss(self, decoder: _Decoder) -> None:
+        del self._decoders[decoder.number]
+        self._processes.dismiss(decoder.number)
+
     def _stand_by(self) -> None:
         while len(self._decoders) < self.count:
             self._idle.append(self._fork())
@@ -201,6 +202,8 @@ class Decoders:
             self._put_back(task, answer.needs)
             return
         self._give_out()  # first, so that the decoder does not wait for what the answer leads to
+        if len(self._idle) > self.count:  # it stood in for slow ones
+            self._dismiss(self._idle.pop(0))
         if not task.future.done():
             task.settle(answer)
         task.buffer.release()

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import logging
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -77,12 +78,16 @@ class Processes:
     def kill(self, number: int) -> None:
         self._ask(f"kill {number}", number, [])
 
+    def dismiss(self, number: int) -> None:
+        """A decoder with nothing to do ends when nobody listens to it any more."""
+        self._forget(number)
+
     async def close(self) -> None:
         """End them all."""
         self._hang_up()
         for number in list(self._connections):
             self._forget(number)
-        await self._loop.run_in_executor(None, self._server.wait)
+        await self._loop.run_in_executor(None, self._wait_for_the_end)
 
     # The fork server
 
@@ -99,6 +104,13 @@ class Processes:
         if self._control.fileno() >= 0:
             self._loop.remove_reader(self._control)
             self._control.close()
+
+    def _wait_for_the_end(self) -> None:
+        try:
+            self._server.wait(SERVER_S)
+        except subprocess.TimeoutExpired:  # it has been stopped, or hangs
+            self._server.kill()
+            self._server.wait()
 
     def _ask(self, request: str, number: int, descriptors: list[int]) -> None:
         self._asked.setdefault(number, time.monotonic())
@@ -170,7 +182,8 @@ class Processes:
         elif message:
             self._on_message(number, message)
         else:
-            self._loop.remove_reader(connection)  # its end is the fork server's to tell
+            self._loop.remove_reader(connection)  # its end is the fork server's to tell, and soon
+            self._asked.setdefault(number, time.monotonic())
 
     def _note_ready(self) -> None:
         if self.pids:
@@ -193,6 +206,7 @@ class Processes:
 
     def _forget(self, number: int) -> None:
         self._ready.discard(number)
+        self._asked.pop(number, None)
         connection = self._connections.pop(number)
         self._loop.remove_reader(connection)
         connection.close()

@@ -40,6 +40,8 @@ def is_costly_png(data: bytes) -> bool:
         profiles += kind == b"iCCP"
         if chunks > most or profiles > MAX_PROFILES:
             return True
+        if kind == b"IEND":  # what comes behind it nobody reads
+            return False
         at += 12 + length
     return False
 

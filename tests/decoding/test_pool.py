@@ -173,6 +173,8 @@ def test_one_that_takes_long_does_not_hold_up_the_others() -> None:
         for pid in started.decoders.busy:
             os.kill(pid, signal.SIGCONT)
         assert (await slow).image.width == 451
+        await until(lambda: len(started.decoders.pids) == 1)  # nobody stands in any more
+        assert not started.ends
 
     run(test, count=1)
 

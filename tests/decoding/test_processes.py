@@ -52,6 +52,35 @@ def test_a_fork_server_that_does_not_answer_is_replaced(monkeypatch: pytest.Monk
     run(test, count=1)
 
 
+def test_a_fork_server_that_does_not_tell_of_an_end_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is asked of it: there is another decoder. The upload of the dead one waits for its word all the same."""
+    monkeypatch.setattr(processes, "SERVER_S", 0.5)
+
+    async def test(started: Running) -> None:
+        await until(lambda: len(started.decoders.pids) == started.decoders.count)
+        server = server_of(started)
+        task = await started.begun(PHOTOGRAPH)
+        (pid,) = started.decoders.busy
+        os.kill(server, signal.SIGSTOP)
+        os.kill(pid, signal.SIGKILL)
+        assert (await task).image.width == 451
+        assert server_of(started) != server
+
+    run(test)
+
+
+def test_a_fork_server_that_has_stopped_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "SERVER_S", 0.5)
+    known: list[int] = []
+
+    async def test(started: Running) -> None:
+        known.append(server_of(started))
+        os.kill(known[0], signal.SIGSTOP)
+
+    run(test)
+    assert not _alive(known[0])
+
+
 def test_a_service_whose_decoders_never_come_up_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
 

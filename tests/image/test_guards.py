@@ -58,6 +58,14 @@ def test_a_second_picture_and_what_lies_behind_the_first_do_not_count() -> None:
     assert not jpeg.is_costly(one + b"\xff\xda" * 10_000)
 
 
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
+def test_what_lies_behind_a_picture_does_not_count(name: Format) -> None:
+    """Phones append films, and some programs whatever they like."""
+    picture = encode(photograph(), name)
+    for more in (bytes(2**21), b"\xff" * 2**21, np.random.default_rng(0).bytes(2**21)):
+        assert not is_costly(picture + more, name)
+
+
 def test_segments_are_walked_as_libjpeg_does() -> None:
     data = hostile.SOI + b"\xff\xff\xff\xe0\0\4ab" + b"stray\xff\0" + hostile.frame(hostile.SEQUENTIAL, 8) + hostile.EOI
     found = list(jpeg.segments(data))

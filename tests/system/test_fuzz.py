@@ -25,6 +25,13 @@ def test_a_short_run_on_decoding_finds_nothing(tmp_path: Path) -> None:
     assert len(list((tmp_path / "decode" / "corpus").iterdir())) > len(seeds())  # it has learned something
 
 
+def test_a_short_run_through_decoders_finds_nothing(tmp_path: Path) -> None:
+    result = fuzz("--folder", tmp_path, "decoders", "--seconds", "4")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "decoders ended: " in result.stdout
+    assert result.stdout.rstrip().endswith("\n0 findings")
+
+
 @needs_extra
 def test_a_short_run_on_the_service_finds_nothing(tmp_path: Path) -> None:
     result = fuzz("--folder", tmp_path, "http", "--seconds", "10", "--examples", "5")

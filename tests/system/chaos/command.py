@@ -2,7 +2,9 @@
 
 import argparse
 
+from tests.system.chaos.attacks import attack
 from tests.system.chaos.ends import hang_kill_and_restart, stop_under_load
+from tests.system.chaos.losses import losses
 from tests.system.chaos.siege import siege
 from tests.system.chaos.soak import soak
 from tests.system.chaos.storm import storm
@@ -16,9 +18,12 @@ def main(text: str, arguments: list[str] | None = None) -> int:
     uploads = with_answers(read_jpegs(None), SimulatedNetwork())
     if given.soak:
         failures = soak(uploads, 60 * given.soak, given.seed)
+    elif given.attacks:
+        failures = attack(uploads, 60 * given.attacks, given.seed)
     else:
         failures = storm(uploads, 1 if given.short else 20, given.seed)
         failures += siege(uploads, 0.6 if given.short else 12, short=given.short)
+        failures += losses(uploads, 1 if given.short else 20, given.seed)
         failures += stop_under_load(uploads, 2 if given.short else 20)
         failures += hang_kill_and_restart(uploads)
     for failure in failures:
@@ -32,5 +37,6 @@ def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--short", action="store_true", help="fewer of everything, for scripts/test")
     length.add_argument("--soak", type=float, metavar="MINUTES", help="mixed traffic for so long, and nothing else")
+    length.add_argument("--attacks", type=float, metavar="MINUTES", help="costly files for so long, and nothing else")
     parser.add_argument("--seed", type=int, default=1, help="for the random faults (default: %(default)s)")
     return parser.parse_args(given)

@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import psutil
@@ -105,11 +106,16 @@ async def _beside(
     for _ in range(times):
         await asyncio.sleep(dice.uniform(0.2, 0.4))
         victim = await _until(lambda: blow.strike(server, dice))
-        struck += bool(victim) and bool(await _until(lambda gone=victim: not gone.is_running()))
+        if victim and await _until(partial(_is_gone, victim)):
+            struck += 1
     struck -= not await _until(lambda: len(server.decoders) > 0)
     await asyncio.sleep(0.5)
     stop.set()
     return struck, await good
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    return not process.is_running()
 
 
 async def _until(asked: Callable[[], Found]) -> Found | None:

@@ -38,16 +38,16 @@ def _memory(process: psutil.Process) -> Memory:
 
 def _linux_memory(pid: int) -> Memory:
     try:
-        rollup = _figures(Path(f"/proc/{pid}/smaps_rollup"))
+        rollup = figures(Path(f"/proc/{pid}/smaps_rollup"))
     except PermissionError:
         # Nobody but root looks into a decoder. What it shares with its fork server is counted twice then, and what lies
         # in shared memory where the service has it too.
-        anonymous = _figures(Path(f"/proc/{pid}/status")).get("RssAnon", 0)
+        anonymous = figures(Path(f"/proc/{pid}/status")).get("RssAnon", 0)
         return Memory(anonymous, anonymous)
     return Memory(rollup.get("Pss", 0), rollup.get("Pss_Anon", 0) + rollup.get("Pss_Shmem", 0))
 
 
-def _figures(path: Path) -> dict[str, int]:
+def figures(path: Path) -> dict[str, int]:
     """The lines that give kilobytes, in bytes."""
     lines = (line.split() for line in path.read_text(encoding="ascii", errors="replace").splitlines())
     return {words[0].rstrip(":"): 1024 * int(words[1]) for words in lines if len(words) == 3 and words[2] == "kB"}

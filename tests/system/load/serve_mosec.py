@@ -23,7 +23,7 @@ from app.image.views import Pixels
 from tests.system.load.simulated import SimulatedNetwork
 
 
-class Preprocess(Worker):
+class Preprocess(Worker):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         torch.set_num_threads(1)
@@ -38,7 +38,7 @@ class Preprocess(Worker):
         return np.asarray(cropped)
 
 
-class Inference(Worker):
+class Inference(Worker):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._network = SimulatedNetwork(float(sys.argv[1]), float(sys.argv[2]))

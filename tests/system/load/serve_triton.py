@@ -81,7 +81,8 @@ class Preprocess:
 
 class Network:
     def initialize(self, args: dict[str, str]) -> None:
-        self._network = SimulatedNetwork(*map(float, os.environ[TIMES].split()))
+        fixed_ms, per_image_ms = os.environ[TIMES].split()
+        self._network = SimulatedNetwork(float(fixed_ms), float(per_image_ms))
 
     def execute(self, requests: list[Any]) -> list[Any]:
         import triton_python_backend_utils as pb_utils
@@ -128,7 +129,7 @@ def serve(fixed_ms: str, per_image_ms: str, port: str) -> int:
         options = {"model-repository": models, "backend-directory": backends, "log-info": "false"}
         options |= {"log-warning": "false", "pinned-memory-pool-byte-size": 0}
         options |= {"http-address": "127.0.0.1", "http-port": port, "allow-grpc": "false", "allow-metrics": "false"}
-        command = [triton / "bin" / "tritonserver", "--disable-auto-complete-config"]
+        command = [str(triton / "bin" / "tritonserver"), "--disable-auto-complete-config"]
         command += [f"--{option}={value}" for option, value in options.items()]
         server = subprocess.Popen(command, env=environment)
         signal.signal(signal.SIGTERM, lambda *_: server.terminate())

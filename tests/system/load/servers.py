@@ -36,11 +36,11 @@ class Simulated(NamedTuple):
 
 
 SIMULATED = {
-    "ours": Simulated("serve_simulated"),
-    "threaded": Simulated("serve_threaded"),
-    "litserve": Simulated("serve_litserve"),
-    "mosec": Simulated("serve_mosec", "raw", "/", "mosec"),
-    "triton": Simulated("serve_triton", "tensor", "/v2/health/ready", "pytriton"),
+    "ours": Simulated("tests.system.load.serve_simulated"),
+    "threaded": Simulated("tests.system.load.serve_threaded"),
+    "litserve": Simulated("tests.system.load.serve_litserve"),
+    "mosec": Simulated("tests.system.load.serve_mosec", "raw", "/", "mosec"),
+    "triton": Simulated("tests.system.load.serve_triton", "tensor", "/v2/health/ready", "pytriton"),
 }
 MEASURE_ALL = {"VGG_MAX_QUEUE_DELAY_S": "600", "VGG_REQUEST_TIMEOUT_S": "600"}  # what it can do, not what it refuses
 START_S = 120
@@ -161,7 +161,7 @@ def start_simulated(
 ) -> AbstractContextManager[RunningServer]:
     """One of the servers to compare, with the simulated network."""
     port, server = free_port(), SIMULATED[name]
-    command = [server.python, "-m", f"{__package__}.{server.module}", str(fixed_ms), str(per_image_ms)]
+    command = [server.python, "-m", server.module, str(fixed_ms), str(per_image_ms)]
     if name != "ours":
         command.append(str(port))
     return start(command, port, server.ready, **environment)
