@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from app.main import create_app
-from app.model.registry import ServedModel
+from app.model.registry import LoadedModel
 from app.model.selection import Selection
 from app.settings import CHECKOUT, Settings
 
@@ -32,7 +32,7 @@ def main(text: str, arguments: list[str] | None = None) -> int:
 def current() -> dict[str, Any]:
     """The document that the service gives with default settings, whatever models it serves."""
 
-    def load(name: str) -> ServedModel:
+    def load(name: str) -> LoadedModel:
         raise AssertionError(f"nothing is served here, {name} is never loaded")
 
     document: dict[str, Any] = create_app(Settings.model_construct(), load, Selection(("vgg16",))).openapi()

@@ -16,7 +16,13 @@ from app.errors import StartError
 WRONG_SETTINGS = 2
 # What the network is shown of an image, and the ends of pages: more than any square of up to 590 pixels takes.
 PIXELS_MB = 1
+CORES_PER_FRONT = 4
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def _fronts() -> int:
+    """One for every four cores that this process may use, as many as it takes to decode what a front can take in."""
+    return len(os.sched_getaffinity(0)) // CORES_PER_FRONT if sys.platform == "linux" else 0
 
 
 def _split(value: object) -> object:
@@ -52,6 +58,13 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` listens on every interface.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+
+    fronts: int = Field(
+        default_factory=_fronts,
+        ge=0,
+        le=64,
+        description="Processes that take requests, beside one that has the models; 0: one process for everything.",
+    )
 
     models: Names = Field((), description="Models to serve, separated by commas; empty: every prepared model.")
     model: str = Field("vgg16", description="The default model, used when a request names none.")

@@ -6,7 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from app.decoding.buffers import Buffer, Buffers
+from app.decoding.buffers import Block, Buffer, Buffers
 from app.decoding.pool import Decoders
 from app.image.reader import Reading
 from app.image.views import Views
@@ -19,11 +19,12 @@ class Running:
     """Decoders at work, with their buffers."""
 
     def __init__(self, count: int = 2, max_pixels: int = 100_000_000, *, exact: bool = True) -> None:
-        self.buffers = Buffers(64, 32 * MIB)
+        block = Block(64, 32 * MIB)
+        self.buffers = Buffers(block, range(64))
         self.ends: list[str] = []
         self.failures: list[str] = []
         self.decoders = Decoders(
-            self.buffers,
+            block,
             count=count,
             max_pixels=max_pixels,
             exact=exact,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from app.image.views import Pixels
 from app.model.labels import Label, read_labels
 from app.model.manifest import Manifest, read_manifest
-from app.model.registry import ServedModel
+from app.model.registry import LoadedModel
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 POISON_BLUE = 255
@@ -59,9 +59,9 @@ class DummyNetwork:
 
 def dummy_model(
     network: DummyNetwork, name: str = "vgg16", *, max_batch_size: int = 8, labels: tuple[Label, ...] | None = None
-) -> ServedModel:
+) -> LoadedModel:
     manifest: Manifest = read_manifest(MODELS / "vgg16" / "manifest.json").model_copy(update={"name": name})
-    return ServedModel(
+    return LoadedModel(
         manifest=manifest,
         labels=labels or read_labels(MODELS / "labels" / "imagenet1k.csv"),
         network=network,

@@ -17,7 +17,7 @@ import httpx
 
 from app.http.service import Service
 from app.main import create_app
-from app.model.registry import ServedModel
+from app.model.registry import LoadedModel
 from app.model.selection import Selection
 from app.server.listener import listen
 from app.server.run import Server
@@ -50,18 +50,18 @@ class RunningService:
 
 
 def settings(**changes: object) -> Settings:
-    values: dict[str, object] = {"host": "127.0.0.1", "port": 0, "drain_delay_s": 0.0} | changes
+    values: dict[str, object] = {"host": "127.0.0.1", "port": 0, "drain_delay_s": 0.0, "fronts": 0} | changes
     return Settings.model_validate(values)
 
 
-def constant_load(*models: ServedModel) -> Load:
+def constant_load(*models: LoadedModel) -> Load:
     by_name = {model.name: model for model in models}
     return lambda name: by_name[name]
 
 
 @contextmanager
 def running(
-    *models: ServedModel, load: Load | None = None, wait: bool = True, **changes: object
+    *models: LoadedModel, load: Load | None = None, wait: bool = True, **changes: object
 ) -> Iterator[RunningService]:
     """Serve these models, the first by default; ``changes`` are settings."""
     configured = settings(**changes)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass
 
-from app.decoding.buffers import Buffer, Buffers
+from app.decoding.buffers import Block, Buffer
 from app.decoding.forkserver import Terms
 from app.decoding.messages import Answer
 from app.decoding.processes import Processes
@@ -50,7 +50,7 @@ class Decoders:
 
     def __init__(
         self,
-        buffers: Buffers,
+        block: Block,
         *,
         count: int,
         max_pixels: int,
@@ -59,9 +59,9 @@ class Decoders:
         on_failure: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.count = count
-        self.most_large_bytes = most_memory_bytes(max_pixels, buffers.upload_bytes)
+        self.most_large_bytes = most_memory_bytes(max_pixels, block.upload_bytes)
         self._on_end = on_end
-        terms = Terms(buffers.descriptor, max_pixels, exact)
+        terms = Terms(block.descriptor, max_pixels, exact)
         self._processes = Processes(terms, self._said, self._ended, on_failure)
         self._waiting: deque[Task] = deque()
         self._waiting_large: deque[Task] = deque()

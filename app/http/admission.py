@@ -2,13 +2,13 @@
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from app.errors import QueueFull, TooManyRequests
 from app.serving.lifecycle import Lifecycle
+from app.serving.tally import Field, Row
 
 # An upload that takes longer than this no longer counts as work that is about to arrive.
 STALLED_S = 1.0
@@ -39,7 +39,7 @@ class Place:
 
 
 class Admission:
-    """Exact, since everything happens on one event loop.
+    """Exact in a process, since everything happens on one event loop; the limits are those of all processes together.
 
     ``rate`` is the measured images per second, ``None`` before anything was measured. ``in_flight`` counts images.
     """
@@ -48,6 +48,7 @@ class Admission:
         self,
         lifecycle: Lifecycle,
         rate: Callable[[], float | None],
+        row: Row,
         *,
         max_queue_size: int,
         max_queue_delay_s: float,
@@ -55,12 +56,13 @@ class Admission:
     ) -> None:
         self._lifecycle = lifecycle
         self._rate = rate
+        self._row = row
         self._max_queue_size = max_queue_size
         self._max_queue_delay_s = max_queue_delay_s
         self._max_requests_per_key = max_requests_per_key
-        self._per_key: Counter[str] = Counter()
         self._arriving: set[Place] = set()
         self.in_flight = 0
+        """Of this process."""
 
     def admit(self, key: str | None) -> Place:
         """A place for one image, to be held while its request is answered.
@@ -101,7 +103,7 @@ class Admission:
 
     def _check_key(self, images: int, key: str | None) -> None:
         most = self._max_requests_per_key
-        if key is not None and most is not None and self._per_key[key] + images > most:
+        if key is not None and most is not None and self._total_of(key) + images > most:
             raise TooManyRequests(f"A key may have {most} images in flight at once.", {"Retry-After": "1"})
 
     def _check_size(self, images: int) -> None:
@@ -123,7 +125,16 @@ class Admission:
 
     def _counted(self) -> int:
         """Images that have arrived or are about to. Stalled uploads take nobody's place until they go on."""
-        return self.in_flight - sum(place.stalled for place in self._arriving)
+        self.publish()
+        tally = self._row.tally
+        return int(tally.total(Field.IN_FLIGHT) - tally.total(Field.STALLED))
+
+    def publish(self) -> None:
+        """Let other processes know which uploads have stalled; from time to time, since nothing else says so."""
+        self._row.set(Field.STALLED, sum(place.stalled for place in self._arriving))
+
+    def _total_of(self, key: str) -> float:
+        return self._row.tally.total(self._row.tally.key(key))
 
     def _come_back(self, delay_s: float) -> dict[str, str]:
         """When the measured rate will have worked the backlog down to half of what is allowed."""
@@ -131,7 +142,6 @@ class Admission:
 
     def _count(self, key: str | None, change: int) -> None:
         self.in_flight += change
+        self._row.add(Field.IN_FLIGHT, change)
         if key is not None:
-            self._per_key[key] += change
-            if not self._per_key[key]:
-                del self._per_key[key]
+            self._row.add(self._row.tally.key(key), change)

@@ -12,11 +12,14 @@ from typing import Self
 
 from app.decoding.buffers import Buffer, Buffers, whole_pages
 from app.errors import QueueFull, ServiceError, TooManyRequests
+from app.serving.tally import Field, Row
 
 # Of what is announced, so much counts before it has come: whoever announces and sends nothing takes little.
 ANNOUNCED_SHARE = 1 / 16
 # How fast an upload is cannot be told before.
 YOUNG_S = 1.0
+# How long other processes have to notice that this one has found no room.
+WANTED_S = 0.5
 COME_BACK = {"Retry-After": "1"}
 
 
@@ -124,24 +127,28 @@ class Arrival:
 
 
 class Arrivals:
-    """The uploads of all requests. Exact, since everything happens on one event loop.
+    """The uploads of all of this process's requests; the limits are those of all processes together.
 
-    ``max_bytes`` is for everybody, ``share_bytes`` for one caller.
+    ``max_bytes`` is for everybody, ``share_bytes`` for one caller. What the buffers hold is in ``row`` already.
     """
 
-    def __init__(self, buffers: Buffers, *, max_bytes: int, share_bytes: int, on_push_out: Callable[[], None]) -> None:
+    def __init__(
+        self, buffers: Buffers, row: Row, *, max_bytes: int, share_bytes: int, on_push_out: Callable[[], None]
+    ) -> None:
         self._buffers = buffers
+        self._row = row
+        self._tally = row.tally
         self._max_bytes = max_bytes
         self._share_bytes = share_bytes
         self._on_push_out = on_push_out
-        self._callers: dict[str, int] = {}
-        self._ahead_bytes = 0
         self.arriving: set[Arrival] = set()
+        self._wanted_since = 0.0
+        self._heard_bytes = 0
 
     @property
     def charged_bytes(self) -> int:
         """What lies in buffers, also in those of requests that have ended, and what is charged ahead."""
-        return self._buffers.held_bytes + self._ahead_bytes
+        return int(self._tally.total(Field.CHARGED_BYTES))
 
     def begin(self, caller: str, announced_bytes: int, pixels_bytes: int) -> Arrival:
         """An upload begins; ``caller`` tells apart who shares the memory, ``pixels_bytes`` is for one image.
@@ -176,24 +183,31 @@ class Arrivals:
         """Count what an upload is charged, in all and ahead, differently by so many bytes."""
         arrival.charged_bytes += charged
         arrival.ahead_bytes += ahead
-        self._ahead_bytes += ahead
-        if charged:
-            by_now = self._callers.get(arrival.caller, 0) + charged
-            if by_now:
-                self._callers[arrival.caller] = by_now
-            else:
-                del self._callers[arrival.caller]
+        self._row.add(Field.CHARGED_BYTES, ahead)
+        self._row.add(self._tally.bucket(arrival.caller), charged)
+
+    def make_room_for_others(self) -> None:
+        """Push out the slowest uploads where another process has found no room. To be called from time to time."""
+        if time.monotonic() - self._wanted_since > WANTED_S:
+            self._row.set(Field.WANTED_BYTES, 0)
+        heard, self._heard_bytes = self._heard_bytes, int(self._row.others(Field.WANTED_BYTES))
+        wanted = self._heard_bytes
+        if wanted and wanted != heard:
+            slow = sorted((one for one in self.arriving if one.age_s > YOUNG_S), key=lambda one: one.speed)
+            self._free(min(wanted, sum(one.charged_bytes for one in slow)), slow)
 
     def _make_room(self, asking: Arrival, more: int) -> None:
         """Room for so many bytes more, by pushing out as many of the slowest uploads as it takes, or none.
 
         Raises ``TooManyRequests`` where the caller's other uploads do not leave enough, ``QueueFull`` where all do not.
         """
-        over = self._callers.get(asking.caller, 0) + more - self._share_bytes
+        over = int(self._tally.total(self._tally.bucket(asking.caller))) + more - self._share_bytes
         if over > 0 and not self._free(over, [one for one in self._slower_than(asking) if one.caller == asking.caller]):
             raise TooManyRequests("The uploads of this caller take as much memory as one may.", COME_BACK)
         over = self.charged_bytes + more - self._max_bytes
         if over > 0 and not self._free(over, self._slower_than(asking)):
+            self._wanted_since = time.monotonic()
+            self._row.set(Field.WANTED_BYTES, over)
             raise QueueFull("The uploads in flight fill the upload buffer.", COME_BACK)
 
     def _free(self, needed: int, slowest_first: list[Arrival]) -> bool:

@@ -17,6 +17,11 @@ class KeyRing:
         self._callers = tuple(_digest(key) for key in keys)
         self._admins = tuple(_digest(key) for key in admin_keys)
 
+    @property
+    def names(self) -> list[str]:
+        """Those that ``check`` gives to callers."""
+        return [digest.hex() for digest in dict.fromkeys(self._callers + self._admins)]
+
     def check(self, key: str | None) -> str | None:
         """A name for the caller (a digest of its key), ``None`` when the API is open.
 

@@ -190,7 +190,7 @@ async def load_model(name: str, service: TheService, key: GivenKey) -> schemas.M
     """
     service.keys.check_admin(key)
     service.lifecycle.check_serving()
-    return answers.model_info(await service.loader.load(name))
+    return answers.model_info(await service.pipeline.inference.load(name))
 
 
 @probes.head("/livez", include_in_schema=False)

@@ -11,9 +11,9 @@ from app.http.auth import KeyRing
 from app.http.callers import Callers
 from app.http.files import UploadLimits
 from app.serving.lifecycle import Lifecycle
-from app.serving.loader import Loader
 from app.serving.metrics import Metrics
 from app.serving.pipeline import Pipeline
+from app.serving.tally import Row
 from app.settings import Settings
 
 
@@ -30,7 +30,7 @@ class Service:
     keys: KeyRing
     one_file: UploadLimits
     many_files: UploadLimits
-    loader: Loader
+    row: Row
 
 
 def service_of(request: Request) -> Service:

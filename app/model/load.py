@@ -13,14 +13,14 @@ from app.model.network import (
     resolve_precision,
     seconds_per_batch,
 )
-from app.model.registry import ServedModel
+from app.model.registry import LoadedModel
 from app.model.sharing import read_weights, shared_tensors
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 
-def load_model(name: str, settings: Settings) -> ServedModel:
+def load_model(name: str, settings: Settings) -> LoadedModel:
     """A model that is ready to answer.
 
     Raises ``ModelError``: no manifest, not prepared, damaged, not those of its manifest, not fitting its labels, no
@@ -45,7 +45,7 @@ def load_model(name: str, settings: Settings) -> ServedModel:
         seconds_per_batch(network, manifest.preprocessing.crop, size)  # warms up
     loaded = f"{name} on {device} in {precision}, batches of up to {max_batch_size}"
     logger.info("Loaded %s, in %.1f s.", loaded, time.perf_counter() - began)
-    return ServedModel(
+    return LoadedModel(
         manifest=manifest,
         labels=labels,
         network=network,

@@ -1,6 +1,6 @@
 """The models being served, by name, and the one function that runs a batch. No torch in here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -25,13 +25,12 @@ class Network(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, kw_only=True)
 class ServedModel:
-    """A model ready to answer. Compared by identity, so that a model and its replacement never share a batch."""
+    """What is known of a model that answers, here or in another process. Compared by identity, as is its network."""
 
     manifest: Manifest
     labels: tuple[Label, ...]
-    network: Network
     weights_sha256: str
     device: str
     precision: str
@@ -41,6 +40,13 @@ class ServedModel:
     @property
     def name(self) -> str:
         return self.manifest.name
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class LoadedModel(ServedModel):
+    """A model ready to answer: a model and its replacement are two, and never share a batch."""
+
+    network: Network
 
 
 class Item(NamedTuple):
@@ -69,6 +75,11 @@ class Registry:
         self._models[model.name] = model
         self.unavailable.pop(model.name, None)
 
+    def replace(self, models: Sequence[ServedModel], unavailable: Mapping[str, str]) -> None:
+        """Serve these from now on, and no others."""
+        self._models = {model.name: model for model in models}
+        self.unavailable = dict(unavailable)
+
     def get(self, name: str | None = None) -> ServedModel:
         """The model of that name, or the default. Raises ``ModelNotFound``."""
         model = self._models.get(self.default if name is None else name)
@@ -81,14 +92,14 @@ class Registry:
         return [self._models[name] for name in sorted(self._models)]
 
 
-def check(model: ServedModel) -> None:
+def check(model: LoadedModel) -> None:
     """One plain gray image through the network: raises what the network raises when it is beyond use."""
     preprocessing = model.manifest.preprocessing
     gray = np.full((preprocessing.crop, preprocessing.crop, 3), 127, dtype=np.uint8)
     run(model, [Item(gray, 1)])
 
 
-def run(model: ServedModel, items: Sequence[Item]) -> list[list[Candidate]]:
+def run(model: LoadedModel, items: Sequence[Item]) -> list[list[Candidate]]:
     """Answer a batch with one forward pass: for each item, its most probable classes, most probable first."""
     most = max(item.top_k for item in items)
     indices, probabilities = model.network.top_k(np.stack([item.pixels for item in items]), most)

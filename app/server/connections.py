@@ -2,10 +2,11 @@
 
 import logging
 import resource
+from collections.abc import Callable
 from itertools import chain
 from typing import Protocol
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 logger = logging.getLogger(__name__)
 
@@ -24,17 +25,17 @@ class Connections:
 
     A newcomer beyond ``limit`` takes the place of the connection that has been idle for longest, half-sent heads
     included: of one that has never asked for anything if there is one, so that a flood of them closes its own. When
-    none is idle, the newcomer is refused.
+    none is idle, the newcomer is refused. ``on_change`` hears how many there are.
     """
 
-    def __init__(self, limit: int, open_connections: Gauge, closed: Counter) -> None:
+    def __init__(self, limit: int, closed: Counter, on_change: Callable[[int], object]) -> None:
         self.limit = limit
         self._all: set[Closable] = set()
         self._new: dict[Closable, None] = {}
         self._idle: dict[Closable, None] = {}
         self._closed = closed
         self._told = False
-        open_connections.set_function(lambda: len(self._all))
+        self._on_change = on_change
 
     def admit(self, connection: Closable) -> bool:
         """Whether a new connection may stay."""
@@ -42,6 +43,7 @@ class Connections:
             self._closed.labels("refused").inc()
             return False
         self._all.add(connection)
+        self._on_change(len(self._all))
         self._new[connection] = None
         return True
 
@@ -58,6 +60,7 @@ class Connections:
     def lost(self, connection: Closable) -> None:
         """It is closed."""
         self._all.discard(connection)
+        self._on_change(len(self._all))
         self._new.pop(connection, None)
         self._idle.pop(connection, None)
         if len(self._all) < self.limit * 9 // 10:

@@ -13,10 +13,23 @@ IGNORE_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0
 
 def listen(host: str, port: int) -> socket.socket:
     """A bound socket; port 0 takes a free one. Raises ``OSError`` when the address is taken or not this machine's."""
+    return _bind(host, port, shared=False)
+
+
+def listen_together(host: str, port: int, count: int) -> list[socket.socket]:
+    """As ``listen``, several for one address: the system spreads connections evenly among those that listen."""
+    listen(host, port).close()  # an address that others of ours share can be shared with anybody's
+    first = _bind(host, port, shared=True)
+    return [first, *(_bind(host, first.getsockname()[1], shared=True) for _ in range(count - 1))]
+
+
+def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, kind, protocol)
     listener.setblocking(False)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind(address)
     except OSError:

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import math
 import os
 import socket
+import time
 from contextlib import suppress
 from functools import partial
 from types import FrameType
@@ -18,6 +20,7 @@ from app.server.connections import Connections, affordable
 from app.server.leave import CLOSING_S, Departure
 from app.server.protocol import CarefulProtocol
 from app.serving.lifecycle import State
+from app.serving.tally import Field
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +40,9 @@ class Server(uvicorn.Server):
     def __init__(self, app: FastAPI, service: Service, listener: socket.socket) -> None:
         settings, metrics = service.settings, service.metrics
         open_connections = Connections(
-            affordable(settings.max_connections), metrics.connections, metrics.connections_closed
+            affordable(math.ceil(settings.max_connections / max(1, settings.fronts))),
+            metrics.connections_closed,
+            lambda count: service.row.set(Field.CONNECTIONS, count),
         )
         config = uvicorn.Config(
             app,
@@ -84,12 +89,22 @@ class Server(uvicorn.Server):
         """Return when the service has failed, and everybody who waits has been told so."""
         lifecycle, pipeline = self._service.lifecycle, self._service.pipeline
         while lifecycle.state is not State.FAILED:
-            if pipeline.forward_s > self._service.settings.forward_timeout_s:
-                lifecycle.become(State.FAILED, f"a forward pass has been running for {pipeline.forward_s:.0f} s")
+            running_s = pipeline.inference.running_s
+            if running_s > self._service.settings.forward_timeout_s:
+                lifecycle.become(State.FAILED, f"a forward pass has been running for {running_s:.0f} s")
             else:
+                self._publish()
                 await asyncio.sleep(WATCH_S)
         logger.critical("Stopping: %s.", lifecycle.reason)
         await self._give_up(InternalError("The service has failed and is stopping."))
+
+    def _publish(self) -> None:
+        """What the service's other processes read, and what they want of this one."""
+        service = self._service
+        service.row.set(Field.BEAT_S, time.monotonic())
+        service.row.set(Field.READY, service.lifecycle.state is State.READY)
+        service.admission.publish()
+        service.arrivals.make_room_for_others()
 
     async def _abort(self) -> None:
         """Return when somebody at the keyboard does not want to wait any more."""

@@ -13,15 +13,22 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+STAGES = {State.LOADING: 0, State.READY: 0, State.LEAVING: 1, State.DRAINING: 2, State.FAILED: 3}
+
+
 class Lifecycle:
-    """``loading -> ready -> leaving -> draining``; ``failed`` from anywhere, and for good."""
+    """``loading <-> ready -> leaving -> draining``; ``failed`` from anywhere, and for good.
+
+    A service that is ready loads again when the process that had its models has ended.
+    """
 
     def __init__(self) -> None:
         self.state = State.LOADING
         self.reason = "models are being loaded"
 
     def become(self, state: State, reason: str) -> None:
-        if self.state is not State.FAILED:
+        """Go there, unless that is behind: who leaves does not become ready again, who has failed does nothing else."""
+        if STAGES[state] >= STAGES[self.state]:
             self.state, self.reason = state, reason
 
     def check_serving(self) -> None:

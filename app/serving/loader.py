@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from app.errors import ModelError, ModelNotFound, NotReady, ServiceError, TooManyRequests, UnknownModel
-from app.model.registry import Registry, ServedModel
+from app.model.registry import LoadedModel, Registry
 from app.model.selection import Selection
 from app.serving.lifecycle import Lifecycle, State
 from app.serving.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-Load = Callable[[str], ServedModel]
+Load = Callable[[str], LoadedModel]
 
 
 class Loader:
@@ -37,19 +37,19 @@ class Loader:
     ) -> None:
         self._load = load
         self._others_ready = others_ready
-        self._registry = registry
+        self.registry = registry
         self._selection = selection
         self._lifecycle = lifecycle
         self._thread = ThreadPoolExecutor(1, "loading")
         self._loading: asyncio.Task[None] | None = None
         self._loads = metrics.model_loads
-        self._current: asyncio.Task[ServedModel] | None = None
+        self._current: asyncio.Task[LoadedModel] | None = None
 
     def start(self) -> None:
         """Begin to load what was selected, in the background, on the running event loop."""
         self._loading = asyncio.create_task(self._load_all(), name="loading")
 
-    async def load(self, name: str) -> ServedModel:
+    async def load(self, name: str) -> LoadedModel:
         """Load a model and serve it from now on, or wait for it together with those who have asked for it already.
 
         A caller who leaves does not stop it. Raises ``ModelNotFound``, ``NotReady``, or ``TooManyRequests`` while
@@ -62,7 +62,7 @@ class Loader:
             raise TooManyRequests("Another model is being loaded; one at a time.", {"Retry-After": "5"})
         return await asyncio.shield(self._current)
 
-    async def _take_in(self, name: str) -> ServedModel:
+    async def _take_in(self, name: str) -> LoadedModel:
         try:
             model = await self._read(name)
         except ServiceError as error:
@@ -71,10 +71,10 @@ class Loader:
         self._loads.labels("ok").inc()
         if name == self._selection.default and self._selection.fallback_for is not None:
             model = replace(model, fallback=True)
-        self._registry.add(model)
+        self.registry.add(model)
         return model
 
-    async def _read(self, name: str) -> ServedModel:
+    async def _read(self, name: str) -> LoadedModel:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._load, name)
         except UnknownModel as error:
@@ -93,7 +93,7 @@ class Loader:
 
     async def _load_all(self) -> None:
         """A failure is the whole service's if it was told to serve the model."""
-        self._registry.unavailable.update(self._selection.unavailable)
+        self.registry.unavailable.update(self._selection.unavailable)
         try:
             for name in self._selection.names:
                 await (self._try(name) if name in self._selection.optional else self._take_in(name))
@@ -109,7 +109,7 @@ class Loader:
             gc.collect()
             gc.freeze()
             self._lifecycle.become(State.READY, "models are loaded and warm")
-            logger.info("Ready: %s.", ", ".join(model.name for model in self._registry.all()))
+            logger.info("Ready: %s.", ", ".join(model.name for model in self.registry.all()))
 
     async def _try(self, name: str) -> None:
         """Serve a model that nobody asked for by name, or go on without it."""
@@ -119,4 +119,4 @@ class Loader:
             cause = error.__cause__ or error
             known = cause if isinstance(cause, ModelError) else None  # and its message logged
             logger.warning("Not serving %s, which nobody asked for by name.", name, exc_info=known is None)
-            self._registry.unavailable[name] = known.reason if known else ModelError.reason
+            self.registry.unavailable[name] = known.reason if known else ModelError.reason

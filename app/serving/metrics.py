@@ -1,8 +1,11 @@
 """The service's Prometheus metrics, in a registry of their own: one per service, so that tests can have several."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Mapping
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector
 
 # Seconds. Fine where the stages live (0.2 ms to 100 ms), coarse up to the request's deadline.
 SECONDS = (
@@ -13,11 +16,20 @@ BATCH_SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256)
 
 
 class Metrics:
-    """Also the batcher's observer, which hears of every batch."""
+    """What one process counts; also the batcher's observer, which hears of every batch.
 
-    def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)  # memory, processor time, open files, when it started
+    Other processes of the service keep theirs in the same ``folder``, under other names: there they last longer than
+    the process, and ``exposition`` has the sums. Only one ``Metrics`` of a process may share a folder.
+    """
+
+    def __init__(self, folder: Path | None = None, name: str = "") -> None:
+        registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
+        """What is scraped."""
+        if folder is not None:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where the library looks
+            values.ValueClass = values.MultiProcessValue(lambda: name)  # type: ignore[no-untyped-call]
+        self.registry.register(registry if folder is None else MultiProcessCollector(None, str(folder)))  # type: ignore[no-untyped-call]
 
         def histogram(name: str, text: str, buckets: tuple[float, ...] = SECONDS) -> Histogram:
             return Histogram(name, text, registry=registry, buckets=buckets)
@@ -52,36 +64,13 @@ class Metrics:
         )
         for reason in ("abandoned", "cost", "crash", "killed"):
             self.decoders_ended.labels(reason)
-        self.age = Gauge("queue_oldest_age_seconds", "Age of the oldest waiting image.", registry=registry)
-        self.depth = Gauge("queue_depth", "Images waiting for a batch.", registry=registry)
-        self.in_flight = Gauge("requests_in_flight", "Requests between headers and answer.", registry=registry)
-        self.buffered = Gauge(
-            "upload_buffer_bytes", "Bytes that uploads in flight hold or are charged for.", registry=registry
-        )
         self.model_loads = Counter(
             "model_loads", "Models taken in, by the contract's code.", ("code",), registry=registry
         )
-        self.connections = Gauge("connections", "Open connections.", registry=registry)
         self.connections_closed = Counter(
             "connections_closed", "Connections closed because there were too many: idle ones, or newcomers refused.",
             ("reason",), registry=registry,
         )  # fmt: skip
-        self.ready = Gauge("ready", "1 when the service is ready for traffic.", registry=registry)
-
-    def watch(
-        self,
-        in_flight: Callable[[], float],
-        buffered_bytes: Callable[[], float],
-        depth: Callable[[], float],
-        oldest_s: Callable[[], float],
-        ready: Callable[[], float],
-    ) -> None:
-        """Read these when scraped, instead of at every change."""
-        self.in_flight.set_function(in_flight)
-        self.buffered.set_function(buffered_bytes)
-        self.depth.set_function(depth)
-        self.age.set_function(oldest_s)
-        self.ready.set_function(ready)
 
     def image_answered(self, stages: Mapping[str, float]) -> None:
         """Seconds that one image spent in each stage, by the stage's name."""

@@ -19,7 +19,7 @@ from app.model.files import disk_errors
 from app.model.library import Library
 from app.model.load import load_model
 from app.model.network import TorchNetwork
-from app.model.registry import ServedModel
+from app.model.registry import LoadedModel
 from app.settings import Settings
 from app.training.ahead import map_ahead
 from app.training.augment import ten_crops
@@ -46,7 +46,7 @@ class Question:
 class Evaluation:
     """``logits`` are divided by the model's temperature: their softmax is what the service answers."""
 
-    model: ServedModel
+    model: LoadedModel
     files: list[LabelledFile]
     refused: list[Refused]
     targets: Tensor
@@ -105,7 +105,7 @@ def evaluate(question: Question, settings: Settings) -> Evaluation:
 
 
 def _logits(
-    question: Question, model: ServedModel, images: Sequence[LabelledFile], settings: Settings
+    question: Question, model: LoadedModel, images: Sequence[LabelledFile], settings: Settings
 ) -> Iterator[Tensor | Refused]:
     """Each image's logits (classes,), or why it has none, in order."""
     reader, network = Reader(settings.max_pixels, exact=settings.decode == "exact"), cast(TorchNetwork, model.network)

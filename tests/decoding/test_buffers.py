@@ -4,20 +4,25 @@ import os
 import numpy as np
 import pytest
 
-from app.decoding.buffers import KEPT_BYTES, KEPT_PLACES, MAX_PIXELS_BYTES, Buffers, whole_pages
+from app.decoding.buffers import KEPT_BYTES, KEPT_PLACES, MAX_PIXELS_BYTES, Block, Buffers, whole_pages
 from app.errors import QueueFull
 
 MIB = 2**20
 PAGE = mmap.PAGESIZE
 
 
+def places(count: int, upload_bytes: int = MIB) -> Buffers:
+    """A block of their own."""
+    return Buffers(Block(count, upload_bytes), range(count))
+
+
 def resident(buffers: Buffers) -> int:
     """What the system has given to the block, in bytes."""
-    return os.fstat(buffers.descriptor).st_blocks * 512
+    return os.fstat(buffers.block.descriptor).st_blocks * 512
 
 
 def test_an_upload_is_written_piece_by_piece_and_read_in_place() -> None:
-    buffers = Buffers(2, MIB)
+    buffers = places(2)
     one, other = buffers.take(), buffers.take()
     for piece in (b"ab", memoryview(b"cde"), b""):
         one.append(piece)
@@ -26,7 +31,7 @@ def test_an_upload_is_written_piece_by_piece_and_read_in_place() -> None:
 
 
 def test_there_are_so_many_places_and_no_more() -> None:
-    buffers = Buffers(1, MIB)
+    buffers = places(1)
     only = buffers.take()
     with pytest.raises(QueueFull):
         buffers.take()
@@ -35,7 +40,7 @@ def test_there_are_so_many_places_and_no_more() -> None:
 
 
 def test_what_does_not_fit_is_refused_and_nothing_of_it_written() -> None:
-    buffers = Buffers(2, 10)
+    buffers = places(2, 10)
     buffer = buffers.take()
     buffer.append(b"0123456789")
     with pytest.raises(ValueError, match="does not fit"):
@@ -46,19 +51,19 @@ def test_what_does_not_fit_is_refused_and_nothing_of_it_written() -> None:
 
 
 def test_pixels_lie_behind_the_upload_where_another_process_writes_them() -> None:
-    buffers = Buffers(1, MIB)
+    buffers = places(1)
     buffer = buffers.take()
     buffer.append(b"x" * (PAGE + 1))
     buffer.expect_pixels(24)
     made = np.arange(24, dtype=np.uint8)
-    with mmap.mmap(buffers.descriptor, 0) as elsewhere:
+    with mmap.mmap(buffers.block.descriptor, 0) as elsewhere:
         elsewhere[buffer.pixels_start : buffer.pixels_start + 24] = made.tobytes()
     assert np.array_equal(buffer.pixels((2, 4, 3)), made.reshape(2, 4, 3))
     assert bytes(buffer.content) == b"x" * (PAGE + 1)
 
 
 def test_memory_is_counted_in_pages_and_free_when_the_last_holder_lets_go() -> None:
-    buffers = Buffers(1, MIB)
+    buffers = places(1)
     buffer = buffers.take()
     buffer.append(b"x")
     buffer.append(b"y" * PAGE)
@@ -72,7 +77,7 @@ def test_memory_is_counted_in_pages_and_free_when_the_last_holder_lets_go() -> N
 
 
 def test_the_system_holds_what_is_counted_and_what_free_places_keep_and_no_more() -> None:
-    buffers = Buffers(2 * KEPT_PLACES, 2 * MIB)
+    buffers = places(2 * KEPT_PLACES, 2 * MIB)
     assert resident(buffers) == 0  # gigabytes of address space take nothing
     held = [buffers.take() for _ in range(2 * KEPT_PLACES)]
     for buffer in held:
@@ -86,11 +91,11 @@ def test_the_system_holds_what_is_counted_and_what_free_places_keep_and_no_more(
 
 @pytest.mark.parametrize("looked_at", [False, True])
 def test_buffers_may_outlive_the_memory(*, looked_at: bool) -> None:
-    buffers = Buffers(1, MIB)
+    buffers = places(1)
     buffer = buffers.take()
     buffer.append(b"x" * MIB)
     content = buffer.content if looked_at else None
-    buffers.close()
+    buffers.block.close()
     assert content is None or content[0] == ord("x")
     buffer.release()
     assert buffers.held_bytes == 0

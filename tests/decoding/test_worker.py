@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from app.decoding import worker
-from app.decoding.buffers import Buffers
+from app.decoding.buffers import Block, Buffers
 from app.decoding.messages import MESSAGE_BYTES, READY, Answer, Job
 from app.decoding.worker import Worker
 from app.image.reader import Reader
@@ -25,13 +25,14 @@ class Spoken:
     """A worker in a process of its own, without a fork server."""
 
     def __init__(self) -> None:
-        self.buffers = Buffers(4, 32 * MIB)
+        block = Block(4, 32 * MIB)
+        self.buffers = Buffers(block, range(4))
         self.connection, theirs = socket.socketpair()
         self.pid = os.fork()
         if not self.pid:
             self.connection.close()
             try:
-                Worker(theirs, mmap.mmap(self.buffers.descriptor, 0), 100_000_000, exact=True).serve()
+                Worker(theirs, mmap.mmap(block.descriptor, 0), 100_000_000, exact=True).serve()
             finally:
                 os._exit(0)
         theirs.close()

@@ -10,7 +10,7 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from app.http.schemas import BatchResponse, PredictionResponse
-from app.model.registry import ServedModel
+from app.model.registry import LoadedModel
 from tests.dummy import POISON_BLUE, DummyNetwork, dummy_model, expected_class
 from tests.pictures import encode, photograph, plain, png
 from tests.running import RunningService, running
@@ -137,7 +137,7 @@ def test_a_model_is_replaced_while_the_service_runs() -> None:
     models = iter([dummy_model(old), dummy_model(new)])
     key = {"x-api-key": "secret"}
 
-    def load(name: str) -> ServedModel:
+    def load(name: str) -> LoadedModel:
         return next(models)
 
     with running(dummy_model(old), load=load, admin_keys="secret") as service:
@@ -153,7 +153,7 @@ def test_a_model_that_cannot_be_loaded_changes_nothing(network: DummyNetwork) ->
     model, key = dummy_model(network), {"x-api-key": "secret"}
     outcomes = iter([None, WeightsInvalid("damaged: /secret/path"), UnknownModel("none")])
 
-    def load(name: str) -> ServedModel:
+    def load(name: str) -> LoadedModel:
         if outcome := next(outcomes):
             raise outcome
         return model

@@ -2,8 +2,9 @@
 
 import mmap
 
-from app.decoding.buffers import Buffers
+from app.decoding.buffers import Block, Buffers
 from app.http.arrivals import Arrival, Arrivals
+from app.serving.tally import Field, Tally
 
 PAGE = mmap.PAGESIZE
 
@@ -12,10 +13,15 @@ class Uploads:
     """Pixels take a page unless told otherwise."""
 
     def __init__(self, *, max_pages: int = 1000, share_pages: int = 1000, places: int = 100) -> None:
-        self.buffers = Buffers(places, 100 * PAGE)
+        self.row = Tally(1).row(0)
+        self.buffers = Buffers(
+            Block(places, 100 * PAGE),
+            range(places),
+            on_held=lambda change: self.row.add(Field.CHARGED_BYTES, change),
+        )
         self.pushed_out = 0
         self.arrivals = Arrivals(
-            self.buffers, max_bytes=max_pages * PAGE, share_bytes=share_pages * PAGE, on_push_out=self._count
+            self.buffers, self.row, max_bytes=max_pages * PAGE, share_bytes=share_pages * PAGE, on_push_out=self._count
         )
 
     def begin(self, caller: str = "a", announced_pages: int = 0, pixels_pages: int = 1) -> Arrival:

@@ -17,7 +17,7 @@ from app.model.load import load_model
 from app.model.manifest import Base, Manifest, Preprocessing, WeightsOrigin, read_manifest
 from app.model.network import TorchNetwork
 from app.model.receipt import Receipt, meaning_of
-from app.model.registry import ServedModel
+from app.model.registry import LoadedModel
 from app.model.store import ModelStore
 from app.model.weights import map_tensors, write_safetensors
 from tests.running import settings
@@ -62,16 +62,16 @@ def store(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def load(store: Path, name: str, device: str = "cpu", **changes: object) -> ServedModel:
+def load(store: Path, name: str, device: str = "cpu", **changes: object) -> LoadedModel:
     return load_model(name, settings(store_dir=store, device=device, **changes))
 
 
-def network_of(model: ServedModel) -> nn.Module:
+def network_of(model: LoadedModel) -> nn.Module:
     assert isinstance(model.network, TorchNetwork)
     return model.network.module.network
 
 
-def places(model: ServedModel) -> dict[str, int]:
+def places(model: LoadedModel) -> dict[str, int]:
     return {name: tensor.untyped_storage().data_ptr() for name, tensor in network_of(model).state_dict().items()}
 
 

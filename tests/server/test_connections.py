@@ -17,7 +17,8 @@ class Connection:
 class Case:
     def __init__(self, limit: int) -> None:
         self.metrics = Metrics()
-        self.connections = Connections(limit, self.metrics.connections, self.metrics.connections_closed)
+        self.counts: list[int] = []
+        self.connections = Connections(limit, self.metrics.connections_closed, self.counts.append)
 
     def admit(self, count: int) -> list[Connection]:
         admitted = [Connection() for _ in range(count)]
@@ -38,7 +39,7 @@ def test_the_longest_idle_one_makes_room() -> None:
     case.connections.idle(first)  # it has only just fallen idle
     case.admit(1)
     assert (first.closed, third.closed) == (False, True)
-    assert case.counted("connections") == 3
+    assert case.counts[-1] == 3
     assert case.counted('connections_closed_total{reason="idle"}') == 2
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.model.registry import ServedModel
+from app.model.registry import LoadedModel
 from app.serving.batcher import Batcher
 from app.serving.lifecycle import State
 from tests.contract import check_problem
@@ -19,7 +19,7 @@ RED = png((200, 10, 10))
 def test_not_ready_before_the_models_are_loaded(network: DummyNetwork) -> None:
     loaded = threading.Event()
 
-    def load(_: str) -> ServedModel:
+    def load(_: str) -> LoadedModel:
         loaded.wait(20)
         return dummy_model(network)
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from app.errors import ModelError, ModelNotFound, NotReady, TooManyRequests, UnknownModel
-from app.model.registry import Registry, ServedModel
+from app.model.registry import LoadedModel, Registry
 from app.model.selection import Selection
 from app.serving.lifecycle import Lifecycle, State
 from app.serving.loader import Load, Loader
@@ -40,7 +40,7 @@ class Case:
         await self.loader.close()
 
 
-def load(name: str) -> ServedModel:
+def load(name: str) -> LoadedModel:
     if name == "unknown":
         raise UnknownModel("no manifest")
     if name == "damaged":
@@ -103,7 +103,7 @@ def test_a_model_that_is_loaded_after_all_is_available() -> None:
 
 
 def test_a_defect_while_loading_is_a_failure_and_not_silence(caplog: pytest.LogCaptureFixture) -> None:
-    def defect(name: str) -> ServedModel:
+    def defect(name: str) -> LoadedModel:
         raise LookupError(name)
 
     case = Case(defect, "a")
@@ -131,7 +131,7 @@ def test_a_model_that_cannot_be_loaded_later_changes_nothing(caplog: pytest.LogC
 def test_closing_waits_for_no_model_and_ends_the_thread() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def endless(name: str) -> ServedModel:
+    def endless(name: str) -> LoadedModel:
         begun.set()
         go_on.wait(20)
         return dummy_model(DummyNetwork(), name)
@@ -155,7 +155,7 @@ def test_closing_waits_for_no_model_and_ends_the_thread() -> None:
 def test_one_model_is_loaded_at_a_time_and_for_everybody_who_asks_for_it() -> None:
     begun, go_on, calls = threading.Event(), threading.Event(), []
 
-    def slow(name: str) -> ServedModel:
+    def slow(name: str) -> LoadedModel:
         calls.append(name)
         begun.set()
         go_on.wait(20)

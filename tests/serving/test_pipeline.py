@@ -6,11 +6,15 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from app.errors import DeadlineExceeded, InternalError, UnsupportedMediaType
-from app.model.registry import Candidate, Item, Registry, ServedModel, run
-from app.serving.batcher import Batcher
+from app.model.registry import Registry, ServedModel
+from app.model.selection import Selection
+from app.serving.inference import LocalInference
+from app.serving.lifecycle import Lifecycle, State
+from app.serving.loader import Loader
 from app.serving.metrics import Metrics
 from app.serving.pipeline import Pipeline, Prediction
-from tests.decoders import Running
+from app.serving.tally import Tally
+from tests.decoders import Running, until
 from tests.dummy import POISON_BLUE, DummyNetwork, dummy_model, expected_class
 from tests.pictures import png
 
@@ -36,11 +40,19 @@ def ask(metrics: Metrics, scenario: Callable[[Case], Awaitable[object]]) -> None
     """Let a scenario use a pipeline on an event loop of its own."""
 
     async def live() -> None:
-        batcher: Batcher[ServedModel, Item, list[Candidate]] = Batcher(run, lambda model: model.max_batch_size)
-        images = Running()
-        pipeline = Pipeline(Registry("vgg16"), batcher, metrics, images.decoders)
+        images, lifecycle = Running(), Lifecycle()
+        loader = Loader(
+            lambda _: MODEL,
+            Registry("vgg16"),
+            Selection(("vgg16",)),
+            lifecycle,
+            metrics,
+            others_ready=images.decoders.ready,
+        )
+        inference = LocalInference(loader, images.buffers.block, lifecycle, metrics, max_wait_s=0)
+        pipeline = Pipeline(inference, images.decoders, metrics, Tally(1).row(0))
         pipeline.start()
-        await pipeline.ready()
+        await until(lambda: lifecycle.state is State.READY)
         await scenario(Case(pipeline, images))
         await pipeline.close()
 

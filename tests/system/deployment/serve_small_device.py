@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from app.errors import BatchTooLarge
 from app.image.views import Pixels
-from tests.system.load.serve_simulated import serve
+from tests.system.load.serve_simulated import run
 from tests.system.load.simulated import SimulatedNetwork
 
 CAPACITY = 2
@@ -27,4 +27,4 @@ class SmallDevice(SimulatedNetwork):
 
 
 if __name__ == "__main__":
-    serve(SmallDevice(float(sys.argv[1]), float(sys.argv[2])))
+    run(SmallDevice(float(sys.argv[1]), float(sys.argv[2])))

@@ -7,20 +7,19 @@ import sys
 from typing import NoReturn
 
 from app.logs import set_up_logging
-from app.main import create_app
+from app.main import serve
 from app.model.library import Library
-from app.model.registry import ServedModel
+from app.model.registry import LoadedModel
 from app.model.selection import Selection
-from app.server.listener import listen
-from app.server.run import end_process, run_server
+from app.server.run import end_process
 from app.settings import Settings, read_settings
 from tests.system.load.simulated import SimulatedNetwork
 
 
-def simulated_model(settings: Settings, network: SimulatedNetwork) -> ServedModel:
+def simulated_model(settings: Settings, network: SimulatedNetwork) -> LoadedModel:
     library = Library.from_settings(settings)
     manifest = library.manifest("vgg16")
-    return ServedModel(
+    return LoadedModel(
         manifest=manifest,
         labels=library.labels(manifest),
         network=network,
@@ -31,14 +30,13 @@ def simulated_model(settings: Settings, network: SimulatedNetwork) -> ServedMode
     )
 
 
-def serve(network: SimulatedNetwork) -> NoReturn:
+def run(network: SimulatedNetwork) -> NoReturn:
     """Until the process is told to stop."""
     settings = read_settings()
     set_up_logging(settings.log_format, settings.log_level)
     model = simulated_model(settings, network)
-    app = create_app(settings, lambda _: model, Selection((model.name,)))
-    end_process(run_server(app, app.state.service, listen(settings.host, settings.port)))
+    end_process(serve(settings, lambda _: model, Selection((model.name,))))
 
 
 if __name__ == "__main__":
-    serve(SimulatedNetwork(float(sys.argv[1]), float(sys.argv[2])))
+    run(SimulatedNetwork(float(sys.argv[1]), float(sys.argv[2])))

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from app.image.reader import Reader
 from app.image.views import Pixels
 from app.model.load import load_model
-from app.model.registry import ServedModel
+from app.model.registry import LoadedModel
 from app.settings import read_settings
 from tests.system.load.uploads import enlarged, plain_loop
 
@@ -49,7 +49,7 @@ def measure_large_photographs(model_name: str, jpegs: list[bytes]) -> None:
     print(f"largest difference of a probability: median {statistics.median(apart):.4f}, at most {apart[-1]:.4f}")
 
 
-def probabilities(model: ServedModel, pixels: Pixels) -> NDArray[np.float32]:
+def probabilities(model: LoadedModel, pixels: Pixels) -> NDArray[np.float32]:
     """(N, classes), by class index."""
     indices, values = model.network.top_k(pixels, len(model.labels))
     by_class = np.empty_like(values)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from app.image.reader import Reader
 from app.image.views import Pixels
 from app.model.load import load_model
-from app.model.registry import ServedModel
+from app.model.registry import LoadedModel
 from app.settings import read_settings
 from tests.system.load.client import closed_loop
 from tests.system.load.outcome import Outcome, describe
@@ -49,12 +49,12 @@ def measure_network(
         print(f"service, {count} connections: {ratio:.2f} of the bare network; {describe(outcomes)}")
 
 
-def top_class(model: ServedModel, pixels: Pixels) -> int:
+def top_class(model: LoadedModel, pixels: Pixels) -> int:
     indices, _ = model.network.top_k(pixels[None], 1)
     return int(indices[0, 0])
 
 
-def bare_loop(model: ServedModel, pixels: Pixels, size: int, seconds: float) -> float:
+def bare_loop(model: LoadedModel, pixels: Pixels, size: int, seconds: float) -> float:
     """Images per second of the network alone, fed from memory."""
     batches = itertools.cycle([np.resize(pixels[at:], (size, *pixels.shape[1:])) for at in range(0, len(pixels), size)])
     images, began = 0, time.perf_counter()

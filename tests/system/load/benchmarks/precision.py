@@ -15,7 +15,7 @@ from app.image.reader import Reader
 from app.image.views import Pixels
 from app.model.load import load_model
 from app.model.network import TorchNetwork
-from app.model.registry import ServedModel
+from app.model.registry import LoadedModel
 from app.settings import read_settings
 from tests.system.load.benchmarks.large import probabilities
 
@@ -48,11 +48,11 @@ def measure_precisions(model_name: str, jpegs: list[bytes], rounds: int) -> None
         print(f"{precision} against fp32: {compare(exact, all_probabilities(models[precision], pixels))}")
 
 
-def as_served(model: ServedModel) -> Callable[[Pixels], object]:
+def as_served(model: LoadedModel) -> Callable[[Pixels], object]:
     return lambda pixels: model.network.top_k(pixels, 1)
 
 
-def plain_eager(model: ServedModel) -> Callable[[Pixels], object]:
+def plain_eager(model: LoadedModel) -> Callable[[Pixels], object]:
     """The same weights the way a tutorial runs them: fp32, no channels_last."""
     network = cast(TorchNetwork, model.network)
     module = copy.deepcopy(network.module).to(memory_format=torch.contiguous_format)
@@ -64,7 +64,7 @@ def plain_eager(model: ServedModel) -> Callable[[Pixels], object]:
     return forward
 
 
-def all_probabilities(model: ServedModel, pixels: Pixels) -> NDArray[np.float32]:
+def all_probabilities(model: LoadedModel, pixels: Pixels) -> NDArray[np.float32]:
     return np.concatenate([probabilities(model, pixels[at : at + BATCH]) for at in range(0, len(pixels), BATCH)])
 
 
