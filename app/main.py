@@ -27,6 +27,7 @@ from app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+TAKING_OVER_S = 5.0
 DESCRIPTION = """
 Send a photograph to `POST /predict` and get its most probable ImageNet classes back, named in English and Chinese.
 
@@ -65,7 +66,7 @@ def create_app(settings: Settings, load: Load | None = None, selection: Selectio
     """
     shared = Shared.make(settings.model_copy(update={"fronts": 0}))
     shared.row(0).set(Field.PID, os.getpid())
-    front = Front(shared, shared.row(0), shared.places(0, 0), Metrics())
+    front = Front(shared, shared.row(0), Metrics())
     to_serve = ToServe(selection or select_models(settings), load or torch_load(settings))
     inference = local_inference(shared, to_serve, front.lifecycle, front.metrics, front.decoders.ready)
     return build_app(front.service(inference))
@@ -99,6 +100,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """What runs from the first request to the last."""
     service: Service = app.state.service
     service.pipeline.start()
+    if (
+        service.replaces_another
+    ):  # whoever connects meanwhile waits, and is not told that a service is not ready that is
+        await service.lifecycle.until_ready(TAKING_OVER_S)
     try:
         yield
     finally:

@@ -42,6 +42,7 @@ class Shared:
     @classmethod
     def make(cls, settings: Settings) -> "Shared":
         """Raises ``StartError`` when keys cannot be read or the settings do not go together."""
+        settings.check_fronts()
         settings.check_uploads()
         fronts = max(1, settings.fronts)
         keys = KeyRing(settings.read_api_keys(), settings.read_admin_keys())
@@ -73,17 +74,18 @@ def most_places(settings: Settings) -> int:
 
 
 class Front:
-    """What takes requests: everything but the models. ``row`` and ``places`` are its own."""
+    """What takes requests: everything but the models. ``row`` is its own; ``start`` counts who has had its part."""
 
-    def __init__(self, shared: Shared, row: Row, places: range, metrics: Metrics) -> None:
+    def __init__(self, shared: Shared, row: Row, metrics: Metrics, start: int = 1) -> None:
         settings = shared.settings
         self._shared = shared
         self._row = row
+        self._start = start
         self.metrics = metrics
-        self.lifecycle = Lifecycle()
+        self.lifecycle = Lifecycle(lambda: bool(shared.tally.least(Field.READY)) if shared.settings.fronts else True)
         self._buffers = Buffers(
             shared.block,
-            places,
+            shared.places(row.number, start),
             kept=max(1, KEPT_PLACES // shared.fronts),
             on_held=lambda change: row.add(Field.CHARGED_BYTES, change),
         )
@@ -113,6 +115,7 @@ class Front:
             many_files=replace(one_file, max_files=settings.max_files),
             keys=shared.keys,
             row=self._row,
+            replaces_another=self._start > 1,
         )
         self._watch(service)
         return service

@@ -1,6 +1,7 @@
 """What runs in each process of a service that has several."""
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -15,12 +16,15 @@ from fastapi import FastAPI
 from app.http.service import Service
 from app.model.registry import Registry
 from app.parts import Front, Shared, ToServe, local_inference
+from app.server import leave
 from app.server.run import FAILED, Server
 from app.server.supervisor import Child, Supervisor
 from app.serving.host import Host
 from app.serving.lifecycle import Lifecycle, State
 from app.serving.metrics import Metrics
 from app.serving.remote import RemoteInference
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,9 @@ class Processes:
         ]
         leave_s = settings.drain_delay_s + settings.drain_timeout_s
         with self.folder:
-            return Supervisor(network, fronts, self.listeners, shared.tally, leave_s).run()
+            status = Supervisor(network, fronts, self.listeners, shared.tally, leave_s).run()
+        logger.info("Stopped.")
+        return status
 
     @property
     def _address(self) -> Path:
@@ -51,9 +57,11 @@ class Processes:
     def run_front(self, number: int, start: int) -> int:
         """In its process: take requests, until told to stop; the exit status."""
         shared = self.shared
+        if number:  # what all of them do is said once
+            logging.getLogger(leave.__name__).setLevel(logging.WARNING)
         self._close_listeners(but=self.listeners[number])
         metrics = Metrics(Path(self.folder.name), f"front-{number}")
-        front = Front(shared, shared.row(number), shared.places(number, start), metrics)
+        front = Front(shared, shared.row(number), metrics, start)
         registry = Registry(self.to_serve.selection.default)
         inference = RemoteInference(
             self._address, registry, shared.tally, front.lifecycle, others_ready=front.decoders.ready

@@ -63,7 +63,8 @@ class Settings(BaseSettings):
         default_factory=_fronts,
         ge=0,
         le=64,
-        description="Processes that take requests, beside one that has the models; 0: one process for everything.",
+        description="Processes that take requests, beside one that has the models; 0: one process for everything. "
+        "Linux only.",
     )
 
     models: Names = Field((), description="Models to serve, separated by commas; empty: every prepared model.")
@@ -162,6 +163,11 @@ class Settings(BaseSettings):
     def max_caller_bytes(self) -> int:
         """One caller's share of the buffer: half of it, or what one request may need if that is more."""
         return max(self.max_buffer_bytes // 2, self.max_request_bytes)
+
+    def check_fronts(self) -> None:
+        """Raises ``StartError`` where several processes cannot be run."""
+        if self.fronts and sys.platform != "linux":
+            raise StartError(f"VGG_FRONTS={self.fronts} needs Linux; with 0 one process does everything.")
 
     def check_uploads(self) -> None:
         """Raises ``StartError`` when a request that is allowed could never be held."""

@@ -32,8 +32,9 @@ def embedded_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def real_service(embedded_store: Path) -> Iterator[str]:
-    """The address of a real server process with the embedded default's real weights."""
+    """The address of a real service with the embedded default's real weights, in several processes where it can be."""
     settings = {"VGG_STORE_DIR": str(embedded_store), "VGG_MODEL": "efficientnet_lite0", "VGG_MAX_QUEUE_DELAY_S": "60"}
+    settings |= {"VGG_FRONTS": "2"} if sys.platform == "linux" else {}
     with running_process(settings) as (url, _):
         yield url
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 import httpx
+import psutil
 
 from app.http.service import Service
 from app.main import create_app
@@ -85,11 +86,20 @@ def running(
 class ServiceProcess:
     """``python -m app`` as users run it. Its log goes to a file: a pipe that nobody empties would hold it up."""
 
-    def __init__(self, url: str, environment: dict[str, str], log: TextIO) -> None:
+    def __init__(self, url: str, environment: dict[str, str], log: TextIO, module: str) -> None:
         self._url = url
         self._log = log
-        self._process = subprocess.Popen([sys.executable, "-m", "app"], cwd=ROOT, env=environment, stderr=log)
+        self._process = subprocess.Popen([sys.executable, "-m", module], cwd=ROOT, env=environment, stderr=log)
         self.status: int | None = None
+
+    @property
+    def tree(self) -> psutil.Process:
+        """The first of its processes."""
+        return psutil.Process(self._process.pid)
+
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
 
     def wait_ready(self) -> None:
         wait_until(lambda: self._process.poll() is not None or get_status(f"{self._url}/readyz") == 200, 120)
@@ -105,7 +115,9 @@ class ServiceProcess:
 
 
 @contextmanager
-def running_process(environment: dict[str, str], *, ready: bool = True) -> Iterator[tuple[str, ServiceProcess]]:
+def running_process(
+    environment: dict[str, str], *, module: str = "app", ready: bool = True
+) -> Iterator[tuple[str, ServiceProcess]]:
     """Yields the service's address and its process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -113,7 +125,7 @@ def running_process(environment: dict[str, str], *, ready: bool = True) -> Itera
     url = f"http://127.0.0.1:{port}"
     defaults = {"VGG_PORT": str(port), "VGG_DRAIN_DELAY_S": "0"}
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
-        process = ServiceProcess(url, clean_environment() | defaults | environment, log)
+        process = ServiceProcess(url, clean_environment() | defaults | environment, log, module)
         try:
             if ready:
                 process.wait_ready()

@@ -19,15 +19,24 @@ MAY_IMPORT = {
     "app.serving": {"app.errors", "app.settings", "app.decoding", "app.image", "app.model"},
     "app.http": {"app.errors", "app.settings", "app.decoding", "app.image.formats", "app.model", "app.serving"},
     "app.server": {"app.errors", "app.settings", "app.serving", "app.http"},
-    "app.main": {
+    "app.parts": {
         "app.errors",
         "app.settings",
         "app.decoding",
-        "app.image",
+        "app.model",
+        "app.serving",
+        "app.http",
+    },
+    "app.processes": {"app.model", "app.serving", "app.http", "app.server", "app.parts"},
+    "app.main": {
+        "app.errors",
+        "app.settings",
         "app.model",
         "app.serving",
         "app.http",
         "app.server",
+        "app.parts",
+        "app.processes",
     },
     "app.__main__": {"app.settings", "app.logs", "app.main", "app.server.run"},
     "app.openapi": {"app.settings", "app.main", "app.model"},
@@ -44,7 +53,7 @@ WEB = {"fastapi", "starlette", "uvicorn"}
 TORCH = {"torch", "torchvision", "timm"}
 # What the process that speaks HTTP reads before any network is loaded: torch would hold up /livez for seconds.
 TORCH_FREE_ROOMS = {"app.errors", "app.settings", "app.logs", "app.decoding", "app.image", "app.serving", "app.http",
-                    "app.server", "app.main"}  # fmt: skip
+                    "app.server", "app.parts", "app.processes", "app.main"}  # fmt: skip
 TORCH_FREE = {"app.image.reader", "app.image.views", "app.model.registry", "app.model.labels", "app.model.manifest",
               "app.model.files", "app.model.library", "app.model.selection", "app.preparing.download"}  # fmt: skip
 # The servers that ours is measured against are written as their users write them.
@@ -109,7 +118,7 @@ def test_no_module_knows_both_torch_and_the_web(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_web_is_for_its_own_rooms(module: str) -> None:
-    allowed = room_of(module) in ("app.http", "app.server", "app.main") or module in PEERS
+    allowed = room_of(module) in ("app.http", "app.server", "app.processes", "app.main") or module in PEERS
     assert allowed or not _roots(module) & WEB
 
 

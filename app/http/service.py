@@ -31,6 +31,8 @@ class Service:
     one_file: UploadLimits
     many_files: UploadLimits
     row: Row
+    replaces_another: bool = False
+    """In the place of a process that has ended."""
 
 
 def service_of(request: Request) -> Service:

@@ -14,6 +14,7 @@ import uvicorn
 from app.http.service import Service
 from app.server.listener import ignore_newcomers
 from app.serving.lifecycle import State
+from app.serving.tally import Field
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Departure:
                 await asyncio.wait_for(self._hurried.wait(), seconds)
 
     def _refuse(self) -> None:
-        logger.info("Draining: %d requests in flight.", self._service.admission.in_flight)
+        logger.info("Draining: %d requests in flight.", self._service.row.tally.total(Field.IN_FLIGHT))
         self._service.lifecycle.become(State.DRAINING, "told to stop")
 
     async def _finish(self) -> bool:

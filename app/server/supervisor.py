@@ -132,6 +132,7 @@ class Supervisor:
     def _ended(self, child: Child) -> None:
         """Replace it, unless this is the end."""
         assert child.process is not None  # it has ended
+        child.process.join()  # its descriptors are closed a moment before
         status = child.process.exitcode
         self._tally.row(child.row)
         if self._leaving_since is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.decoding.buffers import Region
-from app.errors import InternalError, ServiceError
+from app.errors import InternalError, NotReady, ServiceError
 from app.model.registry import LoadedModel, ServedModel
 from app.serving.inference import Inference
 from app.serving.lifecycle import Lifecycle, State
@@ -63,10 +63,9 @@ class Host:
             server.close()
         if self._lifecycle.state is State.FAILED:
             logger.critical("The network's process ends: %s.", self._lifecycle.reason)
-            self._inference.abandon(InternalError("The network has failed and is being started again."))
-            await asyncio.sleep(TICK_S)
-        else:
-            await self._inference.close()
+        # Who is still there hears of it; what still runs, runs for nobody.
+        self._inference.abandon(InternalError("The network has failed and is being started again."))
+        await asyncio.sleep(TICK_S)
 
     def _publish(self) -> None:
         """What the other processes read."""
@@ -160,10 +159,16 @@ class Host:
             await work
         except ServiceError as error:
             front.send("refused", number, *Refusal.of(error))
+        except Exception:
+            logger.exception("A front was not answered.")
+            front.send("refused", number, *Refusal.of(InternalError("The network's process failed on this request.")))
 
     async def _run(self, front: Wire, number: int, job: list[Any]) -> None:
-        model, start, shape, top_k = job
-        answer = await self._inference.submit(self._models[model], Region(start, tuple(shape)), top_k)
+        model_number, start, shape, top_k = job
+        model = self._models.get(model_number)
+        if model is None:
+            raise NotReady("The network's process was replaced while this image was read.", {"Retry-After": "1"})
+        answer = await self._inference.submit(model, Region(start, tuple(shape)), top_k)
         front.send("ran", number, answer.batch_size, answer.queue_s, answer.run_s, answer.value)
 
     async def _load(self, front: Wire, number: int, name: str) -> None:

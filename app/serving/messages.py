@@ -26,16 +26,20 @@ class Wire(asyncio.Protocol):
         self._received = bytearray()
         self._to_send: list[Message] = []
         self._transport: asyncio.Transport | None = None
+        self._lost = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
+        self._flush()  # what was sent before there was a connection
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._transport = None
+        self._transport, self._lost = None, True
         self._on_lost(self)
 
     def send(self, *message: Any) -> None:
         """Nothing happens when nobody is there any more: ``on_lost`` has said so."""
+        if self._lost:
+            return
         if not self._to_send:
             asyncio.get_running_loop().call_soon(self._flush)
         self._to_send.append(message)
@@ -45,8 +49,10 @@ class Wire(asyncio.Protocol):
             self._transport.close()
 
     def _flush(self) -> None:
+        if self._transport is None or not self._to_send:
+            return
         messages, self._to_send = self._to_send, []
-        if self._transport is not None and not self._transport.is_closing():
+        if not self._transport.is_closing():
             content = json.dumps(messages, separators=(",", ":")).encode()
             self._transport.write(LENGTH.pack(len(content)) + content)
 

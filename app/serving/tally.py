@@ -65,6 +65,10 @@ class Tally:
         """The largest of all processes."""
         return max(self.values[slot * self.rows : (slot + 1) * self.rows])
 
+    def least(self, slot: int) -> float:
+        """The smallest of all processes."""
+        return min(self.values[slot * self.rows : (slot + 1) * self.rows])
+
     def key(self, name: str) -> int:
         """The slot of a key."""
         return self._keys[name]

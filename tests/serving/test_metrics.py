@@ -44,16 +44,6 @@ def test_batches_are_counted_by_size_and_reason() -> None:
     assert found["batch_shrinks_total"] == 1
 
 
-def test_what_changes_all_the_time_is_read_when_scraped() -> None:
-    metrics, state = Metrics(), {"in_flight": 1.0}
-    metrics.watch(lambda: state["in_flight"], lambda: 2, lambda: 3, lambda: 4, lambda: 1)
-    assert scrape(metrics)["requests_in_flight"] == 1
-    state["in_flight"] = 7
-    found = scrape(metrics)
-    names = ("requests_in_flight", "upload_buffer_bytes", "queue_depth", "queue_oldest_age_seconds", "ready")
-    assert [found[name] for name in names] == [7, 2, 3, 4, 1]
-
-
 def test_two_services_do_not_share_their_numbers() -> None:
     one, other = Metrics(), Metrics()
     one.batch_shrunk(16)

@@ -103,7 +103,7 @@ def test_nobody_waits_for_a_network_that_is_given_up() -> None:
     async def scenario(case: Case) -> None:
         waiting = asyncio.create_task(case.predict(png((1, 0, 0)), model, 1))
         async with asyncio.timeout(20):
-            while not case.pipeline.forward_s:
+            while not case.pipeline.inference.running_s:
                 await asyncio.sleep(0.01)
             case.pipeline.abandon(DeadlineExceeded("enough"))
             with pytest.raises(DeadlineExceeded, match="enough"):
