@@ -100,9 +100,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """What runs from the first request to the last."""
     service: Service = app.state.service
     service.pipeline.start()
-    if (
-        service.replaces_another
-    ):  # whoever connects meanwhile waits, and is not told that a service is not ready that is
+    if service.replaces_another:  # whoever connects meanwhile waits: the service as a whole is ready
         await service.lifecycle.until_ready(TAKING_OVER_S)
     try:
         yield
