@@ -47,7 +47,7 @@ def test_service() -> None:
     ]
     assert re.search(r": [1-9]\d* MiB of memory, of it [1-9]\d* MiB not from files$", lines[2]), lines[2]
     for line in lines[3:]:
-        assert re.search(r"x its CPU \([\d.]+ ms, of it decoders [\d.]+\)", line), line
+        assert re.search(r"x its CPU \([\d.]+ ms: fronts [\d.]+, decoders [\d.]+\)", line), line
         assert re.search(r"; \d+ x 200$", line), line  # nothing else came back, nothing was wrong
 
 

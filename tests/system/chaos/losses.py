@@ -42,17 +42,17 @@ def _to_a_decoder(number: int) -> Callable[[RunningServer, random.Random], psuti
 
 
 def _kill_the_fork_server(server: RunningServer, _: random.Random) -> psutil.Process | None:
-    fork_server = server.fork_server if server.decoders else None  # one that is up
-    return sent(signal.SIGKILL, fork_server) if fork_server else None
+    found = server.fork_servers if server.decoders else []  # that are up
+    return sent(signal.SIGKILL, found[0]) if found else None
 
 
 def _stop_the_fork_server(server: RunningServer, dice: random.Random) -> psutil.Process | None:
     """It is missed as soon as there is something to do for it: a decoder is killed as well."""
-    fork_server, decoders = server.fork_server, server.decoders
-    if fork_server is None or not decoders or sent(signal.SIGSTOP, fork_server) is None:
+    found, decoders = server.fork_servers, server.decoders
+    if not found or not decoders or sent(signal.SIGSTOP, found[0]) is None:
         return None
     sent(signal.SIGKILL, dice.choice(decoders))
-    return fork_server
+    return found[0]
 
 
 def sent(number: int, process: psutil.Process) -> psutil.Process | None:

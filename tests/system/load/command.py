@@ -13,12 +13,13 @@ from tests.system.load.benchmarks.network import measure_network
 from tests.system.load.benchmarks.overload import compare_overload, measure_overload
 from tests.system.load.benchmarks.precision import measure_precisions
 from tests.system.load.benchmarks.service import measure_service
-from tests.system.load.servers import SIMULATED, require_installed
+from tests.system.load.servers import SIMULATED, Contender, require_installed
 from tests.system.load.uploads import read_jpegs
 
 AGAINST = "other servers (default: none)"
 MODEL = "a prepared model (default: %(default)s)"
 CONNECTIONS = "how many at once, measured one after the other (default: %(default)s)"
+FRONTS = "ours with so many, measured one after the other (default: what VGG_FRONTS is)"
 SECONDS = "how long each measurement takes (default: %(default)s)"
 ROUNDS = "how often everything is measured, in turns; medians are printed (default: %(default)s)"
 
@@ -47,7 +48,8 @@ def _measure(given: argparse.Namespace, jpegs: list[bytes]) -> None:
         case "network":
             measure_network(given.model, jpegs, given.connections, given.seconds, given.rounds)
         case "service":
-            measure_service(["ours", *given.against], jpegs, given.connections, given.seconds, given.rounds)
+            servers = [*(Contender("ours", count) for count in given.fronts or [None]), *map(Contender, given.against)]
+            measure_service(servers, jpegs, given.connections, given.seconds, given.rounds)
         case "overload" if given.against:
             compare_overload(["ours", *given.against], jpegs, given.seconds, given.deadline)
         case "overload":
@@ -74,6 +76,7 @@ def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
     service = benchmarks.add_parser("service", parents=[images], help="what the service itself costs")
     others = sorted(set(SIMULATED) - {"ours"})
     service.add_argument("--against", choices=others, nargs="+", default=[], help=AGAINST)
+    service.add_argument("--fronts", type=int, nargs="+", default=[], help=FRONTS)
     service.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64], help=CONNECTIONS)
     service.add_argument("--seconds", type=float, default=8, help=SECONDS)
     service.add_argument("--rounds", type=int, default=3, help=ROUNDS)
