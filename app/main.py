@@ -14,6 +14,7 @@ from app.http import docs, problems, routes
 from app.http.hosts import HostMiddleware, allowed_hosts
 from app.http.middleware import RequestMiddleware
 from app.http.service import Service
+from app.http.shortcut import Shortcut
 from app.model.registry import LoadedModel
 from app.model.selection import Selection, select_models
 from app.parts import Front, Shared, ToServe, local_inference
@@ -124,6 +125,7 @@ def torch_load(settings: Settings) -> Load:
 def add_middleware(app: FastAPI, service: Service) -> None:
     """Outermost last."""
     settings = service.settings
+    app.add_middleware(Shortcut, routes=routes.predictions)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import logging
-import os
+import secrets
 import time
 from collections.abc import Coroutine
 from dataclasses import fields
@@ -39,7 +39,7 @@ class Host:
         self._fronts: dict[Wire, set[int]] = {}  # the models that each may still ask for
         self._tasks: dict[tuple[Wire, int], asyncio.Task[None]] = {}
         # A front may speak of a model of our predecessor's: its numbers are not ours.
-        self._numbers = itertools.count(os.getpid() << 24)
+        self._numbers = itertools.count(secrets.randbits(32) << 20)
         self._models: dict[int, LoadedModel] = {}
         self._told: object = None
         self._news = itertools.count()
@@ -66,6 +66,8 @@ class Host:
         # Who is still there hears of it; what still runs, runs for nobody.
         self._inference.abandon(InternalError("The network has failed and is being started again."))
         await asyncio.sleep(TICK_S)
+        for front in list(self._fronts):
+            front.close()
 
     def _publish(self) -> None:
         """What the other processes read."""

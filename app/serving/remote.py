@@ -52,6 +52,7 @@ class RemoteInference:
         self._models: weakref.WeakValueDictionary[int, ServedModel] = weakref.WeakValueDictionary()
         self._number_of: weakref.WeakKeyDictionary[ServedModel, int] = weakref.WeakKeyDictionary()
         self._connecting: asyncio.Task[None] | None = None
+        self._closed = False
 
     @property
     def rate(self) -> float | None:
@@ -97,6 +98,7 @@ class RemoteInference:
                 future.set_exception(copy(error))
 
     async def close(self) -> None:
+        self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
@@ -122,7 +124,7 @@ class RemoteInference:
         self._wire = None
         self._lifecycle.become(State.LOADING, "the network's process has ended; another one is being started")
         self.abandon(GONE)
-        if self._connecting is not None and not self._connecting.cancelled():
+        if not self._closed:
             self.start()
 
     def _ask(self, word: str, *more: Any) -> tuple[int, asyncio.Future[Any]]:

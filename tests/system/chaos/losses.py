@@ -77,7 +77,9 @@ def sent(number: int, process: psutil.Process) -> psutil.Process | None:
 
 BLOWS = (
     Blow("decoder killed", _to_a_decoder(signal.SIGKILL)),
-    Blow("decoder stopped", _to_a_decoder(signal.SIGSTOP), f"X-Request-Timeout-Ms: {DEADLINE_MS}\r\n", frozenset({"504"})),
+    Blow(
+        "decoder stopped", _to_a_decoder(signal.SIGSTOP), f"X-Request-Timeout-Ms: {DEADLINE_MS}\r\n", frozenset({"504"})
+    ),
     Blow("fork server killed", _kill_the_fork_server),
     Blow("fork server stopped", _stop_the_fork_server),
 )
