@@ -27,7 +27,7 @@ DEADLINE_MS = 1500
 
 
 class Blow(NamedTuple):
-    """Something done to one process. ``may_cost``: what may be said to those whose requests it has, ``most`` of them."""
+    """Something done to one process. ``may_cost``: what may become of ``most`` requests, those that it has."""
 
     name: str
     strike: Callable[[RunningServer, random.Random], psutil.Process | None]
