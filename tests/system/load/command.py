@@ -8,6 +8,7 @@ from pathlib import Path
 from app.errors import ModelError
 from app.model.library import Library
 from app.settings import read_settings
+from tests.system.load.benchmarks.ceiling import measure_ceiling
 from tests.system.load.benchmarks.large import measure_large_photographs
 from tests.system.load.benchmarks.network import measure_network
 from tests.system.load.benchmarks.overload import compare_overload, measure_overload
@@ -19,7 +20,7 @@ from tests.system.load.uploads import read_jpegs
 AGAINST = "other servers (default: none)"
 MODEL = "a prepared model (default: %(default)s)"
 CONNECTIONS = "how many at once, measured one after the other (default: %(default)s)"
-FRONTS = "ours with so many, measured one after the other (default: what VGG_FRONTS is)"
+FRONTS = "ours with so many, measured one after the other (default: %(default)s; empty: what VGG_FRONTS is)"
 SECONDS = "how long each measurement takes (default: %(default)s)"
 ROUNDS = "how often everything is measured, in turns; medians are printed (default: %(default)s)"
 
@@ -50,6 +51,8 @@ def _measure(given: argparse.Namespace, jpegs: list[bytes]) -> None:
         case "service":
             servers = [*(Contender("ours", count) for count in given.fronts or [None]), *map(Contender, given.against)]
             measure_service(servers, jpegs, given.connections, given.seconds, given.rounds)
+        case "ceiling":
+            measure_ceiling(jpegs, given.fronts, given.seconds, given.rounds)
         case "overload" if given.against:
             compare_overload(["ours", *given.against], jpegs, given.seconds, given.deadline)
         case "overload":
@@ -80,6 +83,11 @@ def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
     service.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64], help=CONNECTIONS)
     service.add_argument("--seconds", type=float, default=8, help=SECONDS)
     service.add_argument("--rounds", type=int, default=3, help=ROUNDS)
+
+    ceiling = benchmarks.add_parser("ceiling", parents=[images], help="small pictures and fast devices: what limits it")
+    ceiling.add_argument("--fronts", type=int, nargs="+", default=[0, 1, 2], help=FRONTS)
+    ceiling.add_argument("--seconds", type=float, default=4, help=SECONDS)
+    ceiling.add_argument("--rounds", type=int, default=3, help=ROUNDS)
 
     overload = benchmarks.add_parser("overload", parents=[images], help="three times more requests than it can answer")
     overload.add_argument("--against", choices=others, nargs="+", default=[], help=AGAINST)
