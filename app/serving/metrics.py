@@ -50,7 +50,7 @@ class Metrics:
         self.decoders_ended = Counter(
             "decoders_ended", "Decoder processes that ended before their time.", ("reason",), registry=registry
         )
-        for reason in ("abandoned", "cost", "crash", "killed"):
+        for reason in ("abandoned", "put_off", "cost", "crash", "killed"):
             self.decoders_ended.labels(reason)
         self.age = Gauge("queue_oldest_age_seconds", "Age of the oldest waiting image.", registry=registry)
         self.depth = Gauge("queue_depth", "Images waiting for a batch.", registry=registry)
