@@ -75,7 +75,7 @@ def _landlock(libc: ctypes.CDLL) -> None:
 
 
 def _filter_calls(libc: ctypes.CDLL) -> None:
-    """Whatever would make a process or get at one fails; nothing does on processors whose numbers are not known here."""
+    """What makes a process or gets at one fails; on processors whose numbers are not known here nothing does."""
     if platform.machine() not in PROCESSORS:
         return
     architecture, clone, refused = PROCESSORS[platform.machine()]
