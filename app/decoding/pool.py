@@ -27,10 +27,9 @@ TICK_S = 0.025
 SLOW_S = 0.05
 SLOW_FOR_EACH = 2  # slow decoders, for each one that is not
 LEAST_S = 0.1  # no decoder is killed sooner: a short deadline must not buy a new process
-ENOUGH_CPU_S, STUCK_S = (
-    0.05,
-    3.0,
-)  # what a slow one may have had before it is put off; one that hangs takes no processor
+# What a slow one has had of the processor before it may be put off: an honest picture that is not large takes less. One
+# that has taken so small a share for so long hangs.
+ENOUGH_CPU_S, HUNG_SHARE, HUNG_S = 0.2, 0.01, 3.0
 
 
 @dataclass(slots=True, eq=False)
@@ -186,7 +185,8 @@ class Decoders:
         if not decoder.slow or decoder.task is None or decoder.task.is_long:
             return False
         cpu_s = self._processes.cpu_s(decoder.number) - decoder.cpu_s
-        return cpu_s > ENOUGH_CPU_S or now - decoder.since > STUCK_S
+        seconds = now - decoder.since
+        return cpu_s > ENOUGH_CPU_S or (seconds > HUNG_S and cpu_s < HUNG_SHARE * seconds)
 
     def _kill(self, decoder: _Decoder, reason: str) -> None:
         if not decoder.killed:

@@ -198,6 +198,29 @@ def test_many_that_take_long_do_not_hold_up_the_others_either() -> None:
     run(test, count=1)
 
 
+def test_many_that_hang_do_not_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "HUNG_S", 0.3)
+    picture = encode(photograph().resize((2000, 1000)), "PNG")  # takes long enough to be stopped
+
+    async def test(started: Running) -> None:
+        most = started.decoders.count * (1 + pool.SLOW_FOR_EACH)
+        tasks: list[asyncio.Task[Reading]] = []
+        while len(tasks) < most:
+            await until(started.decoders._has_place)
+            tasks.append(asyncio.create_task(started.read(picture)))
+            await until(lambda: len(started.decoders.busy) == len(tasks))
+            for pid in started.decoders.busy:
+                os.kill(pid, signal.SIGSTOP)
+        assert (await started.read(png((3, 2, 1)))).pixels[0, 0, 0].tolist() == [3, 2, 1]
+        assert not any(task.done() for task in tasks)
+        for pid in started.decoders.busy:
+            os.kill(pid, signal.SIGCONT)
+        await asyncio.gather(*tasks)
+        assert set(started.ends) == {"put_off"}
+
+    run(test, count=1)
+
+
 def test_a_decoder_that_answers_while_it_is_being_killed_reads_nothing_else() -> None:
     async def test(started: Running) -> None:
         task = await started.begun(PHOTOGRAPH)
