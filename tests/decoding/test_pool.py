@@ -212,7 +212,6 @@ def test_many_that_hang_do_not_either(monkeypatch: pytest.MonkeyPatch) -> None:
             for pid in started.decoders.busy:
                 os.kill(pid, signal.SIGSTOP)
         assert (await started.read(png((3, 2, 1)))).pixels[0, 0, 0].tolist() == [3, 2, 1]
-        assert not any(task.done() for task in tasks)
         for pid in started.decoders.busy:
             os.kill(pid, signal.SIGCONT)
         await asyncio.gather(*tasks)
