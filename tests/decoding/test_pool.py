@@ -21,6 +21,7 @@ from tests.system.attacks.simple import bmps
 from tests.system.fuzzing.seeds import seeds
 
 PHOTOGRAPH = encode(photograph(), "JPEG")
+RUNS = dict(bmps(1_500))["runs-within-the-limit"]  # takes a second
 SEEDS = seeds()
 
 
@@ -141,7 +142,7 @@ def test_an_image_is_read_again_when_somebody_has_killed_its_decoder() -> None:
 
 def test_an_image_is_not_read_for_ever_when_every_decoder_of_it_is_killed() -> None:
     async def test(started: Running) -> None:
-        task = await started.begun(PHOTOGRAPH)
+        task = await started.begun(RUNS)
         async with asyncio.timeout(30):
             while not task.done():
                 for pid in started.decoders.busy:
@@ -182,11 +183,10 @@ def test_one_that_takes_long_does_not_hold_up_the_others() -> None:
 
 def test_many_that_take_long_do_not_hold_up_the_others_either() -> None:
     """More of them than there may be decoders: some are put off, and answered in the end."""
-    runs = dict(bmps(1_500))["runs-within-the-limit"]
 
     async def test(started: Running) -> None:
         most = started.decoders.count * (1 + pool.SLOW_FOR_EACH)
-        slow = [asyncio.create_task(started.read(runs)) for _ in range(most)]
+        slow = [asyncio.create_task(started.read(RUNS)) for _ in range(most)]
         await until(lambda: len(started.decoders.busy) == most)
         assert (await started.read(png((3, 2, 1)))).pixels[0, 0, 0].tolist() == [3, 2, 1]
         assert not any(task.done() for task in slow)
