@@ -251,6 +251,7 @@ class Decoders:
         if task.future.done():
             task.buffer.release()
         elif reason == "put_off":
+            self._give_out()  # to whoever it makes way for
             task.put_off = True
             self._queues.add(task)
         elif reason == "killed" and not task.again:
