@@ -21,7 +21,7 @@ from app.serving.lifecycle import Lifecycle, State
 from app.serving.loader import Load, Loader
 from app.serving.metrics import Metrics
 from app.serving.pipeline import Pipeline
-from app.serving.tally import Field, Row, Tally
+from app.serving.tally import Field, LargeImages, Row, Tally
 from app.settings import Settings
 
 # Places for uploads cost address space alone: more than memory is charged for, but no more than a system has.
@@ -94,6 +94,7 @@ class Front:
             count=-(-settings.decode_workers // shared.fronts),
             max_pixels=settings.max_pixels,
             exact=settings.decode == "exact",
+            ledger=LargeImages(row),
             on_end=metrics.decoder_ended,
             on_failure=lambda reason: self.lifecycle.become(State.FAILED, reason),
         )

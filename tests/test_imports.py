@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "app.preparing": {"app.errors", "app.settings", "app.image", "app.model"},
     "app.training": {"app.errors", "app.settings", "app.image", "app.model"},
     "scripts": {"app", "tests.system"},
-    "tests.system.load": {"app"},
+    "tests.system.load": {"app", "tests.pictures"},
     "tests.system.chaos": {"app", "tests.system.attacks", "tests.system.load"},
     "tests.system.fuzzing": {"app", "tests.decoders", "tests.system.attacks", "tests.system.load"},
     "tests.system.attacks": {"app"},

@@ -1,7 +1,9 @@
-"""One upload to be read, and whoever waits for that."""
+"""One upload to be read, whoever waits for that, and why its decoder has ended."""
 
 import asyncio
 import logging
+import os
+import signal
 from dataclasses import dataclass
 
 from app.decoding.buffers import Buffer
@@ -22,7 +24,14 @@ class Task:
     future: asyncio.Future[Reading]
     room: int = 0
     """Bytes of memory that it needs if it is a large one."""
+    put_off: bool = False
+    """It has taken long, and begins again when there is time for such."""
     again: bool = False
+
+    @property
+    def is_long(self) -> bool:
+        """Known to take longer than most."""
+        return bool(self.room or self.put_off)
 
     def message(self) -> bytes:
         buffer = self.buffer
@@ -44,3 +53,12 @@ class Task:
             self.future.set_exception(UndecodableImage("The image is corrupt: its decoder has failed on it."))
         else:
             self.future.set_exception(TooCostly("The image takes longer to decode than any of its size should."))
+
+
+def reason_of(status: int | None) -> str:
+    """Why a decoder has ended that nobody has told to; nothing if it was its time."""
+    if status is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):
+        return "killed"
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF:
+        return "cost"
+    return "crash" if status else ""

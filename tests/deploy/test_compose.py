@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from app.decoding.pool import SLOW_FOR_EACH
+from app.decoding.queues import Queues
 from app.decoding.worker import FREE_BYTES
 from app.errors import StartError
 from app.http.callers import Callers
@@ -152,7 +153,8 @@ def test_what_clients_can_make_it_hold_fits_into_the_memory_limit(name: str) -> 
     given = Settings.model_validate(started_as_by(name, {}))
     uploads = (given.max_buffer_mb + 32) * 2**20 + given.max_connections * 200_000 + given.max_queue_size * 300_000
     decoders = given.decode_workers * (1 + SLOW_FOR_EACH) * (FREE_BYTES + 9 * 2**20)
-    held = uploads + most_memory_bytes(given.max_pixels, given.max_upload_bytes) + decoders
+    large = Queues(most_memory_bytes(given.max_pixels, given.max_upload_bytes), most_long=1).most_large_bytes
+    held = uploads + large + decoders
     assert held + 2 * 2**30 < size_bytes(OURS[name]["mem_limit"])
 
 

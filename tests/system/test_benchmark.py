@@ -74,6 +74,16 @@ def test_a_server_to_compare_with_answers_right(name: str, capsys: pytest.Captur
     assert re.search(r"; \d+ x 200$", line), line
 
 
+def test_profiles(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("", ["profiles", "--images", str(images), "--rounds", "1"]) == 0
+    _, found, *lines = capsys.readouterr().out.splitlines()
+    assert found == "2 photographs without a profile of their own"
+    assert len(lines) == 6
+    for line in lines:
+        assert re.fullmatch(r"(none|sRGB|Adobe RGB), decode( and preprocess)?: [\d.]+ ms, [\d.]+ of that without", line)
+    assert [line.rpartition(", ")[2] for line in lines[:2]] == ["1.00 of that without"] * 2
+
+
 @pytest.mark.usefixtures("prepared")
 def test_large(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main("", ["large", "--model", MODEL, "--images", str(images)]) == 0

@@ -13,6 +13,7 @@ from tests.system.load.benchmarks.large import measure_large_photographs
 from tests.system.load.benchmarks.network import measure_network
 from tests.system.load.benchmarks.overload import compare_overload, measure_overload
 from tests.system.load.benchmarks.precision import measure_precisions
+from tests.system.load.benchmarks.profiles import measure_profiles
 from tests.system.load.benchmarks.service import measure_service
 from tests.system.load.servers import SIMULATED, Contender, require_installed
 from tests.system.load.uploads import read_jpegs
@@ -59,6 +60,8 @@ def _measure(given: argparse.Namespace, jpegs: list[bytes]) -> None:
             measure_overload(jpegs, given.seconds, given.deadline)
         case "large":
             measure_large_photographs(given.model, jpegs)
+        case "profiles":
+            measure_profiles(jpegs, given.rounds)
         case "precision":
             measure_precisions(given.model, jpegs, given.rounds)
 
@@ -96,6 +99,9 @@ def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
 
     large = benchmarks.add_parser("large", parents=[images], help="photographs of 12 megapixels, without a server")
     large.add_argument("--model", default="vgg16", help=MODEL)
+
+    profiles = benchmarks.add_parser("profiles", parents=[images], help="colour profiles, without a server")
+    profiles.add_argument("--rounds", type=int, default=5, help=ROUNDS)
 
     precision = benchmarks.add_parser("precision", parents=[images], help="lower precisions, without a server")
     precision.add_argument("--model", default="vgg16", help=MODEL)
