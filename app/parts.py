@@ -16,7 +16,7 @@ from app.model.registry import Registry
 from app.model.selection import Selection
 from app.serving.gpu import watch_gpus
 from app.serving.inference import Inference, LocalInference
-from app.serving.levels import Levels, Processes
+from app.serving.levels import Levels, Processes, Replaced
 from app.serving.lifecycle import Lifecycle, State
 from app.serving.loader import Load, Loader
 from app.serving.metrics import Metrics
@@ -58,6 +58,12 @@ class Shared:
     def network_row(self) -> int:
         """The last one."""
         return self.fronts
+
+    def fronts_replaced(self) -> float:
+        return sum(max(0, self.tally.get(Field.STARTS, number) - 1) for number in range(self.fronts))
+
+    def network_replaced(self) -> float:
+        return max(0, self.tally.get(Field.STARTS, self.network_row) - 1)
 
     def places(self, front: int, start: int) -> range:
         """Where a front's uploads lie; ``start`` counts those that have had its part."""
@@ -153,6 +159,9 @@ class Front:
             "ready": lambda: self.lifecycle.state is State.READY,
         }
         self.metrics.registry.register(Levels(read))
+        self.metrics.registry.register(
+            Replaced({"front": self._shared.fronts_replaced, "network": self._shared.network_replaced})
+        )
         self.metrics.registry.register(Processes(tally.pids))
         watch_gpus(self.metrics.registry)
 

@@ -33,6 +33,8 @@ class Field(IntEnum):
     NETWORK_RATE = 9
     QUEUE_DEPTH = 10
     OLDEST_S = 11
+    STARTS = 14
+    """How many processes have had this part."""
     LARGE_BYTES = 12
     """Memory for large images that are being read, and for the largest of them."""
     LARGEST_BYTES = 13

@@ -6,12 +6,16 @@ import yaml
 
 from app import errors
 from app.serving.gpu import Gpu, GpuCollector
-from app.serving.metrics import Metrics
 from app.settings import Settings
 from tests.docs.documents import API, OPERATIONS, README, codes_in
 from tests.running import ROOT, RunningService
 
-EXPECTED_DEFAULTS = {"decode_workers": "cores", "models_dir": "`models/`", "store_dir": "`models/`"}
+EXPECTED_DEFAULTS = {
+    "fronts": "a quarter of the cores",
+    "decode_workers": "cores",
+    "models_dir": "`models/`",
+    "store_dir": "`models/`",
+}
 
 
 def settings_rows() -> dict[str, list[str]]:
@@ -65,8 +69,8 @@ def test_every_endpoint_and_parameter_is_listed(service: RunningService) -> None
     assert {parameter["name"] for parameter in paths["/predict"]["post"]["parameters"]} <= named
 
 
-def test_every_metric_is_listed() -> None:
-    metrics = Metrics()
+def test_every_metric_is_listed(service: RunningService) -> None:
+    metrics = service.service.metrics
     metrics.registry.register(GpuCollector(lambda: [Gpu(0, "A", 1, 2, 0.5)]))
     types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", metrics.exposition().decode(), re.MULTILINE))
     exposed = {name for name in types if not name.startswith("process_") and not name.endswith("_created")}
