@@ -16,7 +16,7 @@ from app.http.context import Outcome, context_of, note
 from app.http.deadline import HEADER
 from app.http.files import File
 from app.http.operations import DocumentedRoute, Operation
-from app.http.problems import document, problem
+from app.http.problems import document, problem, wording
 from app.http.service import Service, service_of
 from app.http.upload import FIELD
 from app.model.registry import ServedModel
@@ -103,7 +103,7 @@ async def predict_batch(request: Request) -> Response:
         try:
             prediction = await _predict(service, file, model, top_k)
         except errors.ServiceError as error:
-            return problem(error, context.request_id)
+            return problem(error, context.request_id, wording(error, context.language))
         answered.append(prediction)
         return answers.file_result(context, prediction)
 
