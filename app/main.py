@@ -32,7 +32,7 @@ DESCRIPTION = """
 Send a photograph to `POST /predict` and get its most probable ImageNet classes back, named in English and Chinese.
 
 Every error is `application/problem+json` with a stable `code`; every response carries `X-Request-ID` and
-`Server-Timing`. On 429 wait for `Retry-After` seconds.
+`Server-Timing`. On 429 wait for `Retry-After` seconds. With `Accept-Language: zh` errors are in Chinese; codes stay.
 """
 
 

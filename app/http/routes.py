@@ -31,6 +31,11 @@ DEADLINE = {
     "description": "A shorter deadline than the service's own, in milliseconds.",
     "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
 }
+LANGUAGE = {
+    "description": "`zh` (by weight, as browsers send it): errors have `title` and `detail` in Chinese.",
+    "schema": {"type": "string"},
+    "example": "zh-CN,zh;q=0.9,en;q=0.8",
+}
 PREDICT_ERRORS = (
     errors.MissingFile,
     errors.MalformedRequest,
@@ -127,7 +132,8 @@ def _json(answer: schemas.PredictionResponse | schemas.BatchResponse) -> Respons
     return Response(to_json(answer), media_type="application/json")
 
 
-_operation = partial(Operation, tag="predict", query=PredictQuery, headers={HEADER: DEADLINE}, errors=PREDICT_ERRORS)
+HEADERS = {HEADER: DEADLINE, "Accept-Language": LANGUAGE}
+_operation = partial(Operation, tag="predict", query=PredictQuery, headers=HEADERS, errors=PREDICT_ERRORS)
 predictions = [
     DocumentedRoute(
         "/predict",

@@ -61,11 +61,20 @@ class Module:
             case ast.Name(id=name) if name in self._constants:
                 yield from self._resolve(self._constants[name])
             case ast.Call(func=function) if name_of(function) in self._functions:
-                for inner in ast.walk(self._functions[name_of(function)]):
-                    if isinstance(inner, ast.Return | ast.Assign) and inner.value is not None:
-                        yield from self._resolve(inner.value)
+                yield from self._returned(self._functions[name_of(function)])
             case _:
                 self.unresolved.add(ast.unparse(node))
+
+    def _returned(self, function: ast.FunctionDef) -> Iterator[str]:
+        inside = list(ast.walk(function))
+        for node in inside:
+            if isinstance(node, ast.Return) and isinstance(node.value, ast.Name):
+                assigned = [one for one in inside if isinstance(one, ast.Assign)]
+                for one in assigned:
+                    if ast.unparse(one.targets[0]) == node.value.id:
+                        yield from self._resolve(one.value)
+            elif isinstance(node, ast.Return) and node.value is not None:
+                yield from self._resolve(node.value)
 
 
 def name_of(function: ast.expr) -> str:
