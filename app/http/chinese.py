@@ -20,7 +20,7 @@ TITLES = {
     "upload_timeout": "上传过慢",
     "payload_too_large": "上传内容过大",
     "too_many_pixels": "图片像素过多",
-    "too_costly": "图片解码代价过高",
+    "too_costly": "图片解码开销过大",
     "unsupported_media_type": "不支持该图片格式",
     "undecodable_image": "图片无法解码",
     "invalid_parameter": "参数无效",
@@ -78,8 +78,8 @@ SENTENCES = {
     "The multipart body is broken.": "multipart 请求体已损坏。",
     "The multipart body ends before its last boundary.": "multipart 请求体不完整，缺少结束边界。",
     "The multipart content type has no boundary.": "multipart 的 Content-Type 没有给出 boundary。",
-    "A part of the form has no name.": "表单中有一部分没有名称。",
-    "The form has more than {} parts.": "表单超过 {0} 个部分。",
+    "A part of the form has no name.": "表单中有一个 part 没有名称。",
+    "The form has more than {} parts.": "表单的 part 超过 {0} 个。",
     "The form has more than {} files.": "表单中的文件超过 {0} 个。",
     "The form has more than one file; POST /predict/batch takes several.": (
         "表单中有多个文件；一次识别多张图片请用 POST /predict/batch。"
@@ -90,9 +90,9 @@ SENTENCES = {
     "The image has {}x{} pixels; a side may have at most {}.": "图片为 {0}×{1} 像素；每边最多 {2} 像素。",
     "The image has {}x{} pixels; at most {} are accepted.": "图片为 {0}×{1} 像素；像素总数最多 {2}。",
     "The {} image is truncated or corrupt.": "{0} 图片不完整或已损坏。",
-    "The {} image is built to take unreasonably long to decode.": "这个 {0} 图片的结构会使解码时间过长。",
+    "The {} image is built to take unreasonably long to decode.": "这张 {0} 图片的结构会使解码时间过长。",
     "The {} image takes more memory to decode than its size accounts for.": (
-        "解码这个 {0} 图片所需的内存超出了其尺寸应有的范围。"
+        "解码这张 {0} 图片所需的内存超出了其尺寸应有的范围。"
     ),
     "The image takes more memory to decode than its size accounts for.": (
         "解码这张图片所需的内存超出了其尺寸应有的范围。"
@@ -132,11 +132,11 @@ SENTENCES = {
     "The service has failed and is stopping.": "服务发生故障，正在停止。",
     "An internal error occurred.": "服务内部发生错误。",
     "An internal error occurred; the log has it under this request id.": "服务内部发生错误，可凭此请求 ID 查阅日志。",
-    "The network failed on this image.": "网络处理这张图片时出错。",
-    "The network has failed and is being started again.": "网络发生故障，正在重新启动。",
-    "The network's process failed on this request.": "网络进程处理这个请求时出错。",
-    "The network's process has ended; another one is being started.": "网络进程已退出，正在启动新的进程。",
-    "The network's process was replaced while this image was read.": "读取这张图片期间，网络进程已被替换。",
+    "The network failed on this image.": "神经网络处理这张图片时出错。",
+    "The network has failed and is being started again.": "神经网络发生故障，正在重新启动。",
+    "The network's process failed on this request.": "推理进程处理这个请求时出错。",
+    "The network's process has ended; another one is being started.": "推理进程已退出，正在启动新的进程。",
+    "The network's process was replaced while this image was read.": "读取这张图片期间，推理进程已被替换。",
     "{} items went in, {} results came out": "送入 {0} 张图片，得到 {1} 个结果。",
 }
 
@@ -154,7 +154,7 @@ WORDS = {
     "failed": "已失败",
     "models are being loaded": "正在加载模型",
     "a model could not be loaded": "有模型未能加载",
-    "the network's process has ended; another one is being started": "网络进程已退出，正在启动新的进程",
+    "the network's process has ended; another one is being started": "推理进程已退出，正在启动新的进程",
 }
 
 
