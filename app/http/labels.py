@@ -47,7 +47,7 @@ async def check_key(service: TheService, key: GivenKey) -> None:
 async def find_labels(query: Annotated[LabelQuery, Query()], service: TheService) -> LabelList:
     """The classes that have the query in a label or synonym of either language, or have it as their WordNet id.
 
-    The likeliest comes first: a name that is the query, then one that begins with it, then the others; labels before
+    The likeliest comes first: a name that is the query, then one of which it is a word, then the others; labels before
     synonyms. Case, accents, full-width characters, spaces and punctuation make no difference. The Chinese names are in
     simplified characters.
     """

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from app.model.labels import Label
 
-EXACT, BEGINS, BEGINS_A_WORD, INSIDE = range(4)
+EXACT, WORD, BEGINS, BEGINS_A_WORD, INSIDE = range(5)
 
 
 class Match(NamedTuple):
@@ -36,9 +36,9 @@ class LabelIndex:
     def search(self, query: str) -> list[Match]:
         """Each class that has the query in a name once, by its best name, the likeliest class first.
 
-        A name that is the query comes before one that begins with it, that before one of which a word does, and that
-        before one that has it inside; then labels before synonyms, and names that hold little else before long ones. A
-        query without a letter or digit finds nothing.
+        A name that is the query comes first, then one of which it is a word, one that begins with it, one of which a
+        word does, and one that has it inside; of the same kind labels before synonyms, and names that hold little else
+        before long ones. A query without a letter or digit finds nothing.
         """
         wanted = fold(query)
         if not wanted:
@@ -72,6 +72,9 @@ def _names_of(label: Label) -> Iterator[tuple[str, bool]]:
 def _place(wanted: str, name: str) -> int:
     if name == wanted:
         return EXACT
+    # Chinese has no spaces: what a name ends with says what kind of thing it is (波斯猫), what it begins with need not.
+    if f" {wanted} " in f" {name} " or (not wanted.isascii() and name.endswith(wanted)):
+        return WORD
     if name.startswith(wanted):
         return BEGINS
     return BEGINS_A_WORD if f" {wanted}" in name else INSIDE

@@ -42,18 +42,17 @@ def test_accents_and_apostrophes_make_no_difference() -> None:
 
 
 def test_the_likeliest_comes_first() -> None:
-    labels = [
-        Label(0, None, "scarab", "甲", (), ()),
-        Label(1, None, "big car", "乙", (), ()),
-        Label(2, None, "car mirror", "丙", (), ()),
-        Label(3, None, "auto", "丁", ("car",), ()),
-        Label(4, None, "car", "戊", (), ()),
-        Label(5, None, "tricar", "己", ("motor car",), ()),
-        Label(6, None, "boat", "庚", (), ()),
-    ]
-    matches = LabelIndex(labels).search("car")
-    assert [match.label.class_index for match in matches] == [4, 3, 2, 1, 5, 0]
-    assert [match.name for match in matches] == ["car", "car", "car mirror", "big car", "motor car", "scarab"]
+    names = [("scarab",), ("big cart",), ("carriage",), ("car mirror",), ("auto", "car"), ("car",), ("jeep", "big car")]
+    labels = [Label(index, None, name, f"名{index}", tuple(more), ()) for index, (name, *more) in enumerate(names)]
+    found = [match.name for match in LabelIndex(labels).search("car")]
+    assert found == ["car", "car", "car mirror", "big car", "carriage", "big cart", "scarab"]
+    assert [match.label.class_index for match in LabelIndex(labels).search("car")][:2] == [5, 4]
+
+
+@pytest.mark.parametrize(("query", "kind"), [("猫", "猫"), ("cat", "cat"), ("犬", "犬"), ("shark", "shark")])
+def test_what_is_of_a_kind_comes_before_what_only_sounds_like_it(query: str, kind: str) -> None:
+    first = [match.name for match in IMAGENET.search(query)[:4]]
+    assert all(name.endswith(kind) for name in first), first
 
 
 def test_a_name_of_two_classes_finds_both() -> None:
