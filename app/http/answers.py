@@ -104,7 +104,7 @@ def model_detail_json(model: ServedModel) -> bytes:
 
 
 def model_detail(model: ServedModel) -> ModelDetail:
-    return {**model_info(model), "labels": [_class_info(label) for label in model.labels]}
+    return {**model_info(model), "labels": [class_info(label) for label in model.labels]}
 
 
 def model_list(registry: Registry) -> ModelList:
@@ -115,7 +115,7 @@ def model_list(registry: Registry) -> ModelList:
     }
 
 
-def _class_info(label: Label) -> ClassInfo:
+def class_info(label: Label) -> ClassInfo:
     return {
         "class_index": label.class_index,
         "wnid": label.wnid,

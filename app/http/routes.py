@@ -16,7 +16,7 @@ from app.http.context import Outcome, context_of, note
 from app.http.deadline import HEADER
 from app.http.files import File
 from app.http.operations import DocumentedRoute, Operation
-from app.http.problems import document, problem
+from app.http.problems import document, problem, wording
 from app.http.service import Service, service_of
 from app.http.upload import FIELD
 from app.model.registry import ServedModel
@@ -30,6 +30,11 @@ IMAGES = {"type": "array", "items": IMAGE, "minItems": 1, "description": "The im
 DEADLINE = {
     "description": "A shorter deadline than the service's own, in milliseconds.",
     "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+}
+LANGUAGE = {
+    "description": "`zh` (by weight, as browsers send it): errors have `title` and `detail` in Chinese.",
+    "schema": {"type": "string"},
+    "example": "zh-CN,zh;q=0.9,en;q=0.8",
 }
 PREDICT_ERRORS = (
     errors.MissingFile,
@@ -103,7 +108,7 @@ async def predict_batch(request: Request) -> Response:
         try:
             prediction = await _predict(service, file, model, top_k)
         except errors.ServiceError as error:
-            return problem(error, context.request_id)
+            return problem(error, context.request_id, wording(error, context.language))
         answered.append(prediction)
         return answers.file_result(context, prediction)
 
@@ -127,7 +132,8 @@ def _json(answer: schemas.PredictionResponse | schemas.BatchResponse) -> Respons
     return Response(to_json(answer), media_type="application/json")
 
 
-_operation = partial(Operation, tag="predict", query=PredictQuery, headers={HEADER: DEADLINE}, errors=PREDICT_ERRORS)
+HEADERS = {HEADER: DEADLINE, "Accept-Language": LANGUAGE}
+_operation = partial(Operation, tag="predict", query=PredictQuery, headers=HEADERS, errors=PREDICT_ERRORS)
 predictions = [
     DocumentedRoute(
         "/predict",

@@ -152,6 +152,20 @@ class ClassInfo(TypedDict):
     synonyms_zh: Annotated[list[str], Field(examples=[["金毛犬", "金毛"]])]
 
 
+class FoundLabel(ClassInfo):
+    """A class that a search has found."""
+
+    matched: Annotated[str, Field(description="The name, or the WordNet id, by which it was found.", examples=["金毛"])]
+
+
+class LabelList(TypedDict):
+    """The classes that a search has found, the likeliest first."""
+
+    model: ModelRef
+    total: Annotated[int, Field(description="How many were found; `labels` has the first of them.", examples=[1])]
+    labels: list[FoundLabel]
+
+
 class ModelDetail(ModelInfo):
     """A served model with every class it can answer."""
 
