@@ -24,7 +24,7 @@ from torch.nn.functional import pad
 
 TILE, KERNEL = 4, 3
 PATCH = TILE + KERNEL - 1  # pixels of the input that a tile of the output depends on, each way
-BLOCK_BYTES = 2**20  # of gathered tiles: in and out and what is between them then stay in the cache
+BLOCK_BYTES = 2**22  # of gathered tiles: in and out and what is between them then stay in the cache
 ONES = 1 * PATCH + 1  # Aᵀ's second column is all ones, so what is added to this one product is added to all of a tile
 
 B_T = torch.tensor(
