@@ -125,7 +125,9 @@ class ModelInfo(ModelRef):
     precision: Annotated[str, Field(examples=["fp16"])]
     engine: Annotated[
         str,
-        Field(description="Who computes the convolutions: `eager` (PyTorch), `winograd` or `ncnn`.", examples=["eager"]),
+        Field(
+            description="Who computes the convolutions: `eager` (PyTorch), `winograd` or `ncnn`.", examples=["eager"]
+        ),
     ]
     max_batch_size: Annotated[int, Field(examples=[16])]
 

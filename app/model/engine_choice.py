@@ -12,7 +12,6 @@ from app.model.manifest import Manifest
 from app.model.network import TorchNetwork, processor_kind
 from app.model.receipt import Receipt
 from app.model.sharing import TRUNK, WeightsFiles, shared_trunk
-from app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ def wanted_engine(setting: str, receipts: Sequence[Receipt], possible: Sequence[
     its own and then that one's."""
     measured = (receipt.best_engine.get(processor_kind()) for receipt in receipts)
     wanted = next(filter(None, measured), "eager") if setting == "auto" else setting
-    engine = next((engine for engine in possible if engine == wanted), "eager")
+    engine: Engine = next((engine for engine in possible if engine == wanted), "eager")
     if is_installed(engine):
         return engine
     if setting == "auto":

@@ -24,7 +24,7 @@ def golden_pictures(crop: int) -> Pixels:
     dice = np.random.default_rng(16)
     frequency = np.hypot(np.fft.fftfreq(crop)[:, None], np.fft.rfftfreq(crop)[None])
     frequency[0, 0] = np.inf
-    pictures = []
+    pictures: list[NDArray[np.float64]] = []
     for contrast in (30, 60, 60, 90):
         noise = np.fft.rfft2(dice.standard_normal((3, crop, crop))) / frequency
         planes = np.fft.irfft2(noise, s=(crop, crop))

@@ -43,7 +43,9 @@ class NcnnTrunk(nn.Module):
         planes = images.contiguous().numpy()
         return torch.stack([torch.from_numpy(self._run(image)) for image in planes])
 
-    def _run(self, image: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]") -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
+    def _run(
+        self, image: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"
+    ) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
         extractor = self._net.create_extractor()
         extractor.input("blob0", self._mat(image))
         status, features = extractor.extract(self._output)

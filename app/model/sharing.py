@@ -19,7 +19,7 @@ from app.model.weights import map_open
 # finds them: when the last network that uses one is gone, so is its memory.
 _placed: WeakValueDictionary[tuple[str, str, str, str], Tensor] = WeakValueDictionary()
 _trunks: WeakValueDictionary[tuple[str, int, frozenset[tuple[str, str]]], nn.Module] = WeakValueDictionary()
-"""Trunks whose weights an engine has transformed, by engine, threads, and the (digest, name) of every tensor in them."""
+"""Trunks in an engine, their weights transformed, by engine, threads, and (digest, name) of every tensor in them."""
 
 TRUNK = "features."  # what the names of a VGG's convolutions begin with
 

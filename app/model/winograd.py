@@ -4,8 +4,8 @@ One output tile of 4×4 pixels depends on an input tile ``d`` of 6×6 pixels. Wi
 
     Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A
 
-which takes 36 multiplications where the sums of the definition take 4·4·9 = 144. It is the product of polynomials by way
-of their values: ``G`` and ``Bᵀ`` evaluate kernel and tile at the points 0, 1, -1, 2, -2 and ∞, ``Aᵀ`` interpolates
+which takes 36 multiplications where the sums of the definition take 4·4·9 = 144. It is the product of polynomials by
+way of their values: ``G`` and ``Bᵀ`` evaluate kernel and tile at the points 0, 1, -1, 2, -2 and ∞, ``Aᵀ`` interpolates
 (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, section 4.3; F(4×4, 3×3) there).
 
 Over many channels, ⊙ becomes 36 products of matrices, one for each pair of points: (tiles × channels in) by (channels

@@ -79,7 +79,7 @@ def time_engines(
 
 
 def fastest(times: Times) -> Engine:
-    """The one with the least time per image over all sizes, of those that are clearly faster than eager at every size."""
+    """Of those that are clearly faster than eager at every size, the one with the least time per image over all."""
     eager = times["eager"]
     good = [one for one in times if all(times[one][size] <= CLEARLY * eager[size] for size in eager)]
     return min(good, key=lambda one: sum(seconds / size for size, seconds in times[one].items()), default="eager")
@@ -91,5 +91,7 @@ def _possible(manifest: Manifest, settings: Settings) -> tuple[Engine, ...]:
 
 
 def _table(times: Times) -> str:
-    rows = ((engine, ", ".join(f"{size}: {second:.3f}" for size, second in row.items())) for engine, row in times.items())
+    rows = (
+        (engine, ", ".join(f"{size}: {second:.3f}" for size, second in row.items())) for engine, row in times.items()
+    )
     return "; ".join(f"{engine} {row}" for engine, row in rows)

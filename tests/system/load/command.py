@@ -8,6 +8,7 @@ from pathlib import Path
 from app.errors import ModelError
 from app.model.library import Library
 from app.settings import read_settings
+from tests.system.load.benchmarks.engines import measure_engines, measure_served
 from tests.system.load.benchmarks.large import measure_large_photographs
 from tests.system.load.benchmarks.network import measure_network
 from tests.system.load.benchmarks.overload import compare_overload, measure_overload
@@ -34,7 +35,8 @@ def main(text: str, arguments: list[str] | None = None) -> int:
         require_installed(given.against if "against" in given else ())
         jpegs = read_jpegs(given.images)
         kilobytes = sum(map(len, jpegs)) / len(jpegs) / 1000
-        print(f"{len(jpegs)} photographs, {kilobytes:.0f} kB on average, {os.cpu_count()} cores")
+        about = f"{len(jpegs)} photographs, {kilobytes:.0f} kB on average, {os.cpu_count()} cores"
+        print(about, file=sys.stderr if "json" in given and given.json else sys.stdout)
         _measure(given, jpegs)
     except (ModelError, OSError) as error:
         print(f"scripts/benchmark.py: {error}", file=sys.stderr)
@@ -54,6 +56,10 @@ def _measure(given: argparse.Namespace, jpegs: list[bytes]) -> None:
             measure_overload(jpegs, given.seconds, given.deadline)
         case "large":
             measure_large_photographs(given.model, jpegs)
+        case "engines":
+            measure_engines(given.model, jpegs, given.rounds, as_json=given.json)
+            if given.service:
+                measure_served(given.model, jpegs, min(given.rounds, 3))
         case "precision":
             measure_precisions(given.model, jpegs, given.rounds)
 
@@ -85,6 +91,13 @@ def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
 
     large = benchmarks.add_parser("large", parents=[images], help="photographs of 12 megapixels, without a server")
     large.add_argument("--model", default="vgg16", help=MODEL)
+
+    engines = benchmarks.add_parser("engines", parents=[images], help="who computes a VGG's convolutions on the CPU")
+    engines.add_argument("--model", default="vgg16", help=MODEL)
+    engines.add_argument("--rounds", type=int, default=5, help=ROUNDS)
+    output = engines.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print a list of objects")
+    output.add_argument("--service", action="store_true", help="and through the service, with every answer compared")
 
     precision = benchmarks.add_parser("precision", parents=[images], help="lower precisions, without a server")
     precision.add_argument("--model", default="vgg16", help=MODEL)
