@@ -39,7 +39,7 @@ def golden_pictures(crop: int) -> Pixels:
 @torch.inference_mode()
 def golden_logits(network: TorchNetwork, crop: int) -> Tensor:
     """fp32 (pictures, classes), as the softmax sees them."""
-    return torch.cat([network.logits(picture[None]) for picture in golden_pictures(crop)]) / network.temperature
+    return network.logits(golden_pictures(crop)) / network.temperature
 
 
 def disagreement(exact: Tensor, other: Tensor) -> str | None:

@@ -1,4 +1,4 @@
-"""A VGG's trunk as what every engine has to compute: 3×3 convolutions, with batch normalisation folded in, and pools."""
+"""A VGG's trunk as what every engine has to compute: 3×3 convolutions, batch normalisation folded in, and pools."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

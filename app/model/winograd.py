@@ -57,8 +57,8 @@ A_T = torch.tensor(
 
 def transform_kernels(weight: Tensor) -> Tensor:
     """G g Gᵀ of every kernel: (out, in, 3, 3) -> fp32 (36, in, out)."""
-    values = torch.einsum("pi,qj,ocij->pqco", G, G, weight.double())
-    return values.reshape(PATCH * PATCH, weight.shape[1], weight.shape[0]).float().contiguous()
+    kernels = weight.double().permute(2, 3, 1, 0).reshape(KERNEL * KERNEL, -1)
+    return (torch.kron(G, G) @ kernels).float().view(PATCH * PATCH, weight.shape[1], weight.shape[0])
 
 
 class WinogradConv2d(nn.Module):
