@@ -24,7 +24,7 @@ from torch.nn.functional import pad
 
 TILE, KERNEL = 4, 3
 PATCH = TILE + KERNEL - 1  # pixels of the input that a tile of the output depends on, each way
-BLOCK_BYTES = 2**22  # of gathered tiles: in and out and what is between them then stay in the cache
+BLOCK_BYTES = 2**21  # of gathered tiles: in and out and what is between them then stay in the cache
 ONES = 1 * PATCH + 1  # Aᵀ's second column is all ones, so what is added to this one product is added to all of a tile
 
 B_T = torch.tensor(
@@ -87,7 +87,8 @@ class WinogradConv2d(nn.Module):
         below, beside = rows * TILE - height, columns * TILE - width
         padded = pad(images.permute(0, 2, 3, 1), (0, 0, right, right + beside, down, down + below)).contiguous()
         output = padded.new_empty(count, rows, TILE, columns, TILE, self.kernels.shape[2])
-        step = max(1, BLOCK_BYTES // (count * columns * PATCH * PATCH * channels * padded.element_size()))
+        row_bytes = count * columns * PATCH * PATCH * channels * padded.element_size()
+        step = max(1, BLOCK_BYTES // max(1, row_bytes))
         for row in range(0, rows, step):
             block = min(step, rows - row)
             self._convolve(padded[:, row * TILE : (row + block) * TILE + KERNEL - 1], output[:, row : row + block])
