@@ -92,18 +92,18 @@ class WinogradConv2d(nn.Module):
         for row in range(0, rows, step):
             block = min(step, rows - row)
             self._convolve(padded[:, row * TILE : (row + block) * TILE + KERNEL - 1], output[:, row : row + block])
-        whole = output.view(count, rows * TILE, columns * TILE, -1)
+        whole = output.flatten(3, 4).flatten(1, 2)
         return whole[:, :height, :width].permute(0, 3, 1, 2)
 
     def _convolve(self, padded: Tensor, output: Tensor) -> None:
         """Rows of tiles: (N, 4 · rows + 2, 4 · columns + 2, in) into (N, rows, 4, columns, 4, out)."""
-        count, rows, _, columns, _, _ = output.shape
+        count, rows, _, columns, _, channels = output.shape
         patches = padded.unfold(1, PATCH, TILE).unfold(2, PATCH, TILE)  # (N, rows, columns, in, 6, 6), a view
-        tiles = patches.permute(4, 5, 0, 1, 2, 3).reshape(PATCH * PATCH, -1)
-        values = (self.to_values @ tiles).view(PATCH * PATCH, -1, padded.shape[3])
+        tiles = patches.permute(4, 5, 0, 1, 2, 3).reshape(PATCH * PATCH, count * rows * columns * padded.shape[3])
+        values = (self.to_values @ tiles).view(PATCH * PATCH, count * rows * columns, padded.shape[3])
         products = torch.bmm(values, self.kernels)
         products[ONES] += self.bias
-        pixels = self.to_pixels @ products.view(PATCH * PATCH, -1)
+        pixels = self.to_pixels @ products.flatten(1)
         if self.relu:
             pixels.relu_()
-        output.copy_(pixels.view(TILE, TILE, count, rows, columns, -1).permute(2, 3, 0, 4, 1, 5))
+        output.copy_(pixels.view(TILE, TILE, count, rows, columns, channels).permute(2, 3, 0, 4, 1, 5))

@@ -64,7 +64,12 @@ def test_winograd_where_it_pays() -> None:
     def convolution(channels_in: int, channels_out: int) -> Convolution:
         return Convolution(torch.zeros(channels_out, channels_in, 3, 3), torch.zeros(channels_out), (1, 1), relu=True)
 
-    assert [pays(convolution(*pair)) for pair in ((3, 64), (64, 64), (128, 128), (512, 512))] == [False, False, True, True]
+    assert [pays(convolution(*pair)) for pair in ((3, 64), (64, 64), (128, 128), (512, 512))] == [
+        False,
+        False,
+        True,
+        True,
+    ]
     layers = with_engine(vgg("vgg11"), "winograd")
     assert sum(isinstance(layer, WinogradConv2d) for layer in layers) == 6
     assert sum(isinstance(layer, nn.Conv2d) for layer in layers) == 2
@@ -77,5 +82,5 @@ def test_where_there_is_a_choice() -> None:
 
 
 def test_ncnn_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert [is_installed(engine) for engine in ENGINES] == [True, True, False]

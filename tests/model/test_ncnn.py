@@ -1,4 +1,4 @@
-"""ncnn beside torch, layer by layer and as a whole; an extra, which scripts/test has installed where there are wheels."""
+"""ncnn beside torch. It is an extra, which scripts/test has installed where there are wheels of it."""
 
 from concurrent.futures import ThreadPoolExecutor
 

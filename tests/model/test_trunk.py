@@ -6,7 +6,9 @@ from torch import nn
 from app.model.trunk import Convolution, Pool, read_trunk
 
 
-@pytest.mark.parametrize(("architecture", "convolutions"), [("vgg11", 8), ("vgg13_bn", 10), ("vgg16", 13), ("vgg19_bn", 16)])
+@pytest.mark.parametrize(
+    ("architecture", "convolutions"), [("vgg11", 8), ("vgg13_bn", 10), ("vgg16", 13), ("vgg19_bn", 16)]
+)
 def test_a_vggs_trunk_is_read_whole(architecture: str, convolutions: int) -> None:
     with torch.device("meta"):
         features = torchvision.models.get_model(architecture, weights=None).features

@@ -44,7 +44,7 @@ def test_engines_are_measured_once_and_noted(tmp_path: Path, monkeypatch: pytest
 def test_an_engine_that_answers_otherwise_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_vgg_and_tuned(tmp_path)
     settings, said = Settings(store_dir=tmp_path, device="cpu", precision="fp32"), list[str]()
-    monkeypatch.setattr("app.model.engine_choice.disagreement", lambda exact, other: "it is Tuesday")
+    monkeypatch.setattr("app.model.engine_choice.disagreement", lambda *_: "it is Tuesday")
     monkeypatch.setattr("app.preparing.engine.TURNS", 2)
     assert measure_engine(Library.from_settings(settings).manifest("vgg"), settings, said.append) == "eager"
     assert "winograd does not answer as eager does: it is Tuesday." in said
