@@ -1,5 +1,6 @@
 """Each benchmark, for a moment: what it measures is worth nothing here, that it measures and checks is."""
 
+import json
 import os
 import re
 import subprocess
@@ -80,6 +81,19 @@ def test_large(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = capsys.readouterr().out
     assert "the same best class on 2 of 2" in output
     assert re.search(r"fast: [\d.]+ ms of CPU, 0\.\d\d of the plain loop", output)
+
+
+@pytest.mark.usefixtures("prepared")
+def test_engines(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a network that has no choice there is eager alone, whatever is asked for."""
+    arguments = ["engines", "--model", MODEL, "--images", str(images), "--rounds", "1"]
+    assert main("", [*arguments, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["threads"], row["batch_size"]) for row in rows] == [(t, n) for t in (1, 2) for n in (1, 2, 4, 8)]
+    for row in rows:
+        assert (row["engine"], row["ratio_to_eager"], row["largest_difference"]) == ("eager", 1, 0)
+        assert row["ms"] > 0
+        assert row["resident_mb"] > 100
 
 
 def test_precision_compares_answers_as_callers_see_them() -> None:
