@@ -16,7 +16,8 @@ import torch
 
 from app.image.reader import Reader
 from app.image.views import Pixels
-from app.model.engines import ENGINES, Engine, is_installed
+from app.model.engines import Engine, engines_for, is_installed
+from app.model.library import Library
 from app.model.load import load_model
 from app.model.registry import ServedModel
 from app.settings import CHECKOUT, Settings, read_settings
@@ -81,7 +82,8 @@ def measure_engines(model_name: str, jpegs: list[bytes], rounds: int, *, as_json
 def load_engines(model_name: str, settings: Settings) -> Models:
     """The model in each engine that is installed and passes the gate."""
     models: dict[Engine, ServedModel] = {}
-    for engine in filter(is_installed, ENGINES):
+    architecture = Library.from_settings(settings).manifest(model_name).architecture
+    for engine in filter(is_installed, engines_for(architecture, torch.device("cpu"), "fp32")):
         changes = {"device": "cpu", "precision": "fp32", "cpu_engine": engine, "max_batch_size": max(SIZES)}
         model = load_model(model_name, settings.model_copy(update=changes))
         if model.engine == engine:
