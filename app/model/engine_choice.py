@@ -46,8 +46,11 @@ def take(network: TorchNetwork, manifest: Manifest, files: WeightsFiles, engine:
     """Let an engine compute a network's trunk if it passes the gate; otherwise the reason, which is logged as well."""
     layers = trunk_of(network)
     exact = golden_logits(network, manifest.preprocessing.crop)
-    replace_trunk(network, shared_trunk(files, engine, lambda: with_engine(layers, engine)))
-    reason = disagreement(exact, golden_logits(network, manifest.preprocessing.crop))
+    try:
+        replace_trunk(network, shared_trunk(files, engine, lambda: with_engine(layers, engine)))
+        reason = disagreement(exact, golden_logits(network, manifest.preprocessing.crop))
+    except ModelError as error:
+        reason = str(error)
     if reason is None:
         kept = network.tensors or {}
         network.tensors = {name: tensor for name, tensor in kept.items() if not name.startswith(TRUNK)}

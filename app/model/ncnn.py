@@ -10,8 +10,10 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from app.errors import ModelError
 from app.model.trunk import Convolution, Step
 
 MAGIC = 7767517  # the first line of a network's description
@@ -23,10 +25,15 @@ class NcnnTrunk(nn.Module):
     """fp32 (N, in, height, width) -> (N, out, height, width)."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
-        """The weights are transformed; what was given is not kept. Raises ``ImportError`` where ncnn is missing."""
-        super().__init__()
-        import ncnn
+        """The weights are transformed; what was given is not kept.
 
+        Raises ``ModelError`` when ncnn cannot be imported here, or refuses the network.
+        """
+        super().__init__()
+        try:
+            import ncnn
+        except ImportError as error:  # what it is linked with may be missing
+            raise ModelError(f"ncnn cannot be imported ({error})") from error
         self._mat = ncnn.Mat
         self._net = ncnn.Net()
         options = self._net.opt
@@ -37,15 +44,13 @@ class NcnnTrunk(nn.Module):
         self._output = f"blob{len(steps)}"
         with _weights_file(steps) as path:
             if self._net.load_param_mem(describe(steps)) != 0 or self._net.load_model(path) != 0:
-                raise RuntimeError("ncnn refused the network")  # a defect of ours: what it is given is made here
+                raise ModelError("ncnn refused the network")
 
     def forward(self, images: Tensor) -> Tensor:
         planes = images.contiguous().numpy()
         return torch.stack([torch.from_numpy(self._run(image)) for image in planes])
 
-    def _run(
-        self, image: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"
-    ) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
+    def _run(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         extractor = self._net.create_extractor()
         extractor.input("blob0", self._mat(image))
         status, features = extractor.extract(self._output)

@@ -1,6 +1,7 @@
 """Which engine a model gets, with a VGG11 and a model fine-tuned from it."""
 
 import gc
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,15 @@ def test_an_engine_that_answers_otherwise_is_not_taken(
     assert engine == "eager"
     assert len(trunk_of(network)) == 21  # its own again
     assert "vgg: winograd is not used as its engine, since" in caplog.text
+
+
+def test_an_engine_that_does_not_run_is_not_taken(
+    store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "ncnn", None)  # as if a library that it is linked with were missing
+    monkeypatch.setattr("app.model.engine_choice.is_installed", lambda _: True)
+    assert load(store, "vgg", cpu_engine="ncnn")[1] == "eager"
+    assert "vgg: ncnn is not used as its engine, since ncnn cannot be imported" in caplog.text
 
 
 def receipt(**best: str) -> Receipt:
