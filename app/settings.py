@@ -83,6 +83,10 @@ class Settings(BaseSettings):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="`auto`: fp16 on CUDA and fp32 on the CPU, where `bf16` can double the speed."
     )
+    cpu_engine: Literal["auto", "eager", "winograd", "ncnn"] = Field(
+        "auto",
+        description="Who computes a VGG's convolutions on the CPU; `auto`: the fastest, as measured in preparation.",
+    )
     decode: Literal["fast", "exact"] = Field(
         "fast",
         description="`exact`: torchvision's published transform, bit for bit; `fast`: quicker, and almost the same.",

@@ -91,6 +91,7 @@ def model_info(model: ServedModel) -> ModelInfo:
         "base": manifest.base,
         "device": model.device,
         "precision": model.precision,
+        "engine": model.engine,
         "max_batch_size": model.max_batch_size,
     }
 

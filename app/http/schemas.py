@@ -123,6 +123,12 @@ class ModelInfo(ModelRef):
     ]
     device: Annotated[str, Field(examples=["cuda:0"])]
     precision: Annotated[str, Field(examples=["fp16"])]
+    engine: Annotated[
+        str,
+        Field(
+            description="Who computes the convolutions: `eager` (PyTorch), `winograd` or `ncnn`.", examples=["eager"]
+        ),
+    ]
     max_batch_size: Annotated[int, Field(examples=[16])]
 
 

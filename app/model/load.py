@@ -3,6 +3,7 @@
 import logging
 import time
 
+from app.model.engine_choice import equip
 from app.model.library import Library
 from app.model.network import (
     UNMEASURED_BATCH_SIZE,
@@ -24,7 +25,7 @@ def load_model(name: str, settings: Settings) -> LoadedModel:
     """A model that is ready to answer.
 
     Raises ``ModelError``: no manifest, not prepared, damaged, not those of its manifest, not fitting its labels, no
-    such device.
+    such device, no such engine.
     """
     began = time.perf_counter()
     library = Library.from_settings(settings)
@@ -39,11 +40,12 @@ def load_model(name: str, settings: Settings) -> LoadedModel:
     receipt.check(manifest, labels)  # here too: either may have been replaced since the service started
     tensors = shared_tensors(files, device, precision)
     network = build_network(manifest, tensors, len(labels), device, precision)
-    measured = receipt.best_batch_size.get(device_kind(device, precision), UNMEASURED_BATCH_SIZE[device.type])
+    engine = equip(network, manifest, files, settings.cpu_engine, precision)
+    measured = receipt.best_batch_size.get(device_kind(device, precision, engine), UNMEASURED_BATCH_SIZE[device.type])
     max_batch_size = measured if settings.max_batch_size == "auto" else settings.max_batch_size
     for size in sorted({1, max_batch_size}):
         seconds_per_batch(network, manifest.preprocessing.crop, size)  # warms up
-    loaded = f"{name} on {device} in {precision}, batches of up to {max_batch_size}"
+    loaded = f"{name} on {device} in {precision}, engine {engine}, batches of up to {max_batch_size}"
     logger.info("Loaded %s, in %.1f s.", loaded, time.perf_counter() - began)
     return LoadedModel(
         manifest=manifest,
@@ -53,4 +55,5 @@ def load_model(name: str, settings: Settings) -> LoadedModel:
         device=str(device),
         precision=precision,
         max_batch_size=max_batch_size,
+        engine=engine,
     )

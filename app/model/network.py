@@ -43,10 +43,15 @@ def is_emulated(precision: str, device: torch.device) -> bool:
     return not any(has for name, has in torch.cpu.get_capabilities().items() if precision in name)
 
 
-def device_kind(device: torch.device, precision: str) -> str:
-    """What a measured batch size holds for: this hardware at this precision."""
+def device_kind(device: torch.device, precision: str, engine: str = "eager") -> str:
+    """What a measured batch size holds for: this hardware at this precision, with this engine."""
     hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu x{torch.get_num_threads()}"
-    return f"{hardware} {precision}"
+    return f"{hardware} {precision}" if engine == "eager" else f"{hardware} {precision} {engine}"
+
+
+def processor_kind() -> str:
+    """What a measured engine holds for: the threads and the instructions that this processor has."""
+    return f"cpu x{torch.get_num_threads()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def build_architecture(architecture: str, classes: int) -> nn.Module:

@@ -37,6 +37,8 @@ class Receipt(BaseModel):
     """As ``meaning_of`` gives it. Empty in what 0.1.0 prepared: there only the weights' origin is compared."""
     best_batch_size: dict[str, int] = {}
     """Measured: the kind of device, as ``network.device_kind`` names it -> images per forward."""
+    best_engine: dict[str, str] = {}
+    """Measured: the kind of processor, as ``network.processor_kind`` names it -> who computes the trunk."""
 
     def is_of(self, origin: WeightsOrigin) -> bool:
         """Whether these weights were made from the file that a manifest names."""

@@ -35,6 +35,7 @@ class ServedModel:
     device: str
     precision: str
     max_batch_size: int
+    engine: str = "eager"
     fallback: bool = False
 
     @property

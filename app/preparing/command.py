@@ -10,10 +10,11 @@ from app.errors import ModelError, UnknownModel, WeightsUnavailable
 from app.model.library import Library
 from app.model.manifest import NAME_PATTERN, Manifest
 from app.preparing.batch_size import is_measured, measure_batch_size
+from app.preparing.engine import is_decided, measure_engine
 from app.preparing.install import install, roll_back
 from app.preparing.origin import IMAGENET_LABELS, own_manifest, published_manifest, refuse_unusable, with_digest
 from app.preparing.prepare import note_unavailable, prepare, renew
-from app.settings import read_settings
+from app.settings import Settings, read_settings
 
 UNAVAILABLE = 3
 INTERRUPTED = 130
@@ -29,8 +30,8 @@ def main(text: str, arguments: list[str] | None = None) -> int:
     name = given.name or given.rollback or given.model or given.install
     try:
         manifest = bring(given, library)
-        if not given.no_measure and (given.force or not is_measured(manifest, settings)):
-            measure_batch_size(manifest, settings, print)
+        if not given.no_measure:
+            measure(manifest, settings, again=given.force)
     except WeightsUnavailable as error:
         store = library.store(name)
         note_unavailable(store, error)
@@ -46,6 +47,14 @@ def main(text: str, arguments: list[str] | None = None) -> int:
     return 0
 
 
+def measure(manifest: Manifest, settings: Settings, *, again: bool) -> None:
+    """What is best on this machine and not known yet: the engine first, then the batch size with that engine."""
+    if again or not is_decided(manifest, settings):
+        measure_engine(manifest, settings, print)
+    if again or not is_measured(manifest, settings):
+        measure_batch_size(manifest, settings, print)
+
+
 def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", help="a model with a manifest, or one of torchvision's VGGs")
@@ -59,7 +68,7 @@ def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--install", type=Path, metavar="DIR", help="put a finished model, such as an export, in place")
     parser.add_argument("--rollback", metavar="NAME", help="go back to the model that the last --install replaced")
     parser.add_argument("--force", action="store_true", help="prepare it again even if it is prepared")
-    parser.add_argument("--no-measure", action="store_true", help="do not measure the best batch size")
+    parser.add_argument("--no-measure", action="store_true", help="do not measure the best engine and batch size")
     arguments = parser.parse_args(given)
     is_own = arguments.name and not arguments.install
     if is_own and not (arguments.architecture and arguments.from_file):
