@@ -165,3 +165,13 @@ def test_models_are_listed_and_described(deployment: Deployment) -> None:
         assert len(detail.pop("labels")) == listed["classes"]
         assert detail == listed
         assert re.fullmatch("[0-9a-f]{64}", listed["weights"]["sha256"])
+
+
+def test_a_class_is_found_by_each_of_its_names(deployment: Deployment) -> None:
+    name = deployment.default_model()["name"]
+    label = deployment.client.get(f"/models/{name}").json()["labels"][-1]
+    for query in (label["label_en"], label["label_zh"].upper(), *label["synonyms_en"], *label["synonyms_zh"]):
+        found = deployment.client.get("/labels", params={"q": query, "limit": 1000}).raise_for_status().json()
+        assert label["class_index"] in [one["class_index"] for one in found["labels"]], query
+        assert found["total"] == len(found["labels"])
+    check_problem(deployment.client.get("/labels"), 422, "invalid_parameter")
