@@ -55,6 +55,8 @@ def measure_engines(model_name: str, jpegs: list[bytes], rounds: int, *, as_json
     settings = read_settings()
     threads_before = torch.get_num_threads()
     rows: list[Row] = []
+    if not as_json:
+        print(processor(), flush=True)
     with steps_bar(len(THREADS) * len(SIZES) * (rounds + 1), "round") as bar:
         for threads in THREADS:
             torch.set_num_threads(threads)
@@ -63,7 +65,7 @@ def measure_engines(model_name: str, jpegs: list[bytes], rounds: int, *, as_json
             pixels = read_pixels(models["eager"], jpegs[:PICTURES], settings)
             for size in SIZES:
                 times, apart = time_batches(models, pixels, size, rounds, bar.update)
-                rows += [
+                found = [
                     Row(
                         engine=engine,
                         batch_size=size,
@@ -75,8 +77,12 @@ def measure_engines(model_name: str, jpegs: list[bytes], rounds: int, *, as_json
                     )
                     for engine in models
                 ]
+                rows += found
+                if not as_json:
+                    print(*map(in_words, found), sep="\n", flush=True)
     torch.set_num_threads(threads_before)
-    print(json.dumps(rows, indent=1) if as_json else as_text(rows))
+    if as_json:
+        print(json.dumps(rows, indent=1))
 
 
 def load_engines(model_name: str, settings: Settings) -> Models:
@@ -124,15 +130,12 @@ def resident_mb(model_name: str, engine: Engine, threads: int) -> dict[int, floa
     return {size: float(line) for size, line in zip(SIZES, done.stdout.split(), strict=True)}
 
 
-def as_text(rows: Sequence[Row]) -> str:
-    lines = [processor()]
-    for row in rows:
-        case = f"{row['threads']} threads, batches of {row['batch_size']}, {row['engine']}"
-        lines.append(
-            f"{case}: {row['ms']:.1f} ms, {row['ratio_to_eager']:.2f} x eager's speed, largest difference of a "
-            f"probability {row['largest_difference']:.1e}, {row['resident_mb']:.0f} MB of memory"
-        )
-    return "\n".join(lines)
+def in_words(row: Row) -> str:
+    return (
+        f"{row['threads']} threads, batches of {row['batch_size']}, {row['engine']}: {row['ms']:.1f} ms, "
+        f"{row['ratio_to_eager']:.2f} x eager's speed, largest difference of a probability "
+        f"{row['largest_difference']:.1e}, {row['resident_mb']:.0f} MB of memory"
+    )
 
 
 def processor() -> str:
