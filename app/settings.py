@@ -16,6 +16,8 @@ from app.errors import StartError
 WRONG_SETTINGS = 2
 # What the network is shown of an image, and the ends of pages: more than any square of up to 590 pixels takes.
 PIXELS_MB = 1
+# What lies beside an upload in shared memory has room for 32 MiB.
+MOST_VIEW_PIXELS = 32 * 2**20 // 3
 CORES_PER_FRONT = 4
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -116,6 +118,14 @@ class Settings(BaseSettings):
     max_pixels: PositiveInt = Field(
         100_000_000, description="Pixels of an image, read from its header; beyond that: 413."
     )
+    max_views: PositiveInt = Field(
+        160, description="Views that one request may ask for, of all its files; beyond: 422."
+    )
+    max_evaluation_pixels: PositiveInt = Field(
+        10_000_000,
+        le=MOST_VIEW_PIXELS,
+        description="Pixels of all views that one request may ask for; beyond that: 422.",
+    )
 
     drain_delay_s: float = Field(5, ge=0, description="After SIGTERM: how long to serve on while reporting not ready.")
     drain_timeout_s: Positive = Field(30, description="After that: how long accepted requests may still take.")
@@ -157,7 +167,12 @@ class Settings(BaseSettings):
     @property
     def max_request_bytes(self) -> int:
         """What one request may make the service hold: its files, and the pixels that are made of them."""
-        return self.max_files * (self.max_upload_bytes + PIXELS_MB * 2**20)
+        return self.max_files * (self.max_upload_bytes + self._pixels_bytes)
+
+    @property
+    def _pixels_bytes(self) -> int:
+        """For each file of a request."""
+        return max(PIXELS_MB * 2**20, 3 * self.max_evaluation_pixels // self.max_files)
 
     @property
     def max_caller_bytes(self) -> int:
@@ -174,7 +189,8 @@ class Settings(BaseSettings):
         if self.max_request_bytes > self.max_buffer_bytes:
             raise StartError(
                 f"VGG_MAX_BUFFER_MB={self.max_buffer_mb:g} cannot hold one request of VGG_MAX_FILES={self.max_files} "
-                f"images of VGG_MAX_UPLOAD_MB={self.max_upload_mb:g}, and {PIXELS_MB} for the pixels of each: it takes "
+                f"images of VGG_MAX_UPLOAD_MB={self.max_upload_mb:g}, and {self._pixels_bytes / 2**20:.2g} for the "
+                f"pixels of each (VGG_MAX_EVALUATION_PIXELS={self.max_evaluation_pixels}): it takes "
                 f"{math.ceil(self.max_request_bytes / 2**20)}. Raise the first, or lower one of the others."
             )
 

@@ -33,6 +33,8 @@ class Field(IntEnum):
     NETWORK_RATE = 9
     QUEUE_DEPTH = 10
     OLDEST_S = 11
+    WORK = 12
+    """What evaluations take beside the images that they are of, in images."""
 
 
 class Tally:
