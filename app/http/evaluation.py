@@ -9,8 +9,8 @@ from app.model.registry import ServedModel
 from app.serving.question import Question
 from app.settings import Settings
 
-Asked = Method | Literal["auto"]
-ASKED: tuple[str, ...] = (*get_args(Method), "auto")
+Asked = Literal["single", "multi_crop", "dense", "dense_multi_crop", "auto"]
+ASKED: tuple[str, ...] = get_args(Asked)
 MOST_HEATMAPS = 20
 
 
@@ -53,7 +53,7 @@ class Work(NamedTuple):
 
 
 def work_of(wish: Wish, model: ServedModel, top_k: int, settings: Settings) -> Work:
-    """Raises ``InvalidParameter`` for what the model cannot do, ``EvaluationTooLarge`` for what the service does not."""
+    """Raises ``InvalidParameter`` for what the model cannot do, ``EvaluationTooLarge`` beyond the limits."""
     auto = wish.evaluation == "auto"
     method: Method = "multi_crop" if wish.evaluation == "auto" else wish.evaluation
     evaluation = Evaluation(method, _crops(wish, method), _scales(wish, model), wish.heatmap)

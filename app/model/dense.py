@@ -68,7 +68,8 @@ class Activations(Places):
 
     def __init__(self, network: "AveragingNetwork") -> None:
         super().__init__()
-        self.network, self.head = network, network.get_classifier()
+        self.network = network
+        self.head = network.get_classifier()
 
     def forward(self, normalised: Tensor) -> Tensor:
         features = self.network.forward_features(normalised)
@@ -87,7 +88,7 @@ def places_of(network: nn.Module, crop: int) -> Places | None:
     """What gives the network's logits place by place, with the network's own layers; nothing if it cannot be had."""
     if isinstance(network, VGG):
         return Windows(network) if crop == CROP else None
-    if hasattr(network, "forward_features") and isinstance(network.get_classifier(), nn.Linear):
+    if hasattr(network, "forward_features") and isinstance(cast(AveragingNetwork, network).get_classifier(), nn.Linear):
         return Activations(cast(AveragingNetwork, network))
     return None
 
