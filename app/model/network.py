@@ -6,17 +6,16 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-import torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from app.errors import BatchTooLarge, ModelError
 from app.image.views import Pixels
+from app.model.architectures import VGGS, build_vgg
 from app.model.dense import Places
 from app.model.manifest import Manifest, Preprocessing
 from app.model.registry import ScoreMaps
 
-TORCHVISION_VGGS = ("vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 UNMEASURED_BATCH_SIZE = {"cuda": 16, "cpu": 4}
 
@@ -55,17 +54,14 @@ def device_kind(device: torch.device, precision: str) -> str:
 def build_architecture(architecture: str, classes: int) -> nn.Module:
     """An architecture without weights (on the ``meta`` device: no memory, no initialisation).
 
-    Raises ``ModelError`` for an architecture that neither torchvision's VGGs nor timm has.
+    Raises ``ModelError`` for an architecture that is neither one of the VGGs nor one of timm's.
     """
     with torch.device("meta"):
-        if architecture in TORCHVISION_VGGS:
-            vgg: nn.Module = torchvision.models.get_model(architecture, weights=None, num_classes=classes)
-            return vgg
+        if architecture in VGGS:
+            return build_vgg(architecture, classes)
         if architecture.startswith("timm:"):
             return _build_timm(architecture.removeprefix("timm:"), classes)
-    raise ModelError(
-        f"Unknown architecture {architecture!r}: it must be one of {', '.join(TORCHVISION_VGGS)}, or timm:NAME."
-    )
+    raise ModelError(f"Unknown architecture {architecture!r}: it must be one of {', '.join(VGGS)}, or timm:NAME.")
 
 
 def _build_timm(name: str, classes: int) -> nn.Module:
