@@ -15,13 +15,14 @@ from app.errors import InvalidParameter, QueueFull, TooManyRequests
 from app.http.admission import Place
 from app.http.context import Outcome, context_of, note
 from app.http.deadline import HEADER, deadline, seconds_allowed, while_connected
-from app.http.evaluation import ASKED, Asked, Wish, check_views, work_of
+from app.http.evaluation import check_views, work_of
 from app.http.files import File, UploadLimits
 from app.http.service import Service, service_of
 from app.http.upload import read_uploads
 from app.model.evaluation import CROPS, Crops
 from app.model.manifest import Preprocessing
 from app.model.registry import ServedModel
+from app.model.wish import ASKED, Asked, Wish
 from app.serving.question import Question
 
 DEFAULT_TOP_K = 5

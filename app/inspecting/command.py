@@ -138,9 +138,9 @@ def _totals(table: Table) -> list[str]:
     title = f"{table.architecture}, net {net} of the paper" if net else table.architecture
     pictures = "1 picture" if table.batch_size == 1 else f"{table.batch_size} pictures"
     return [
-        f"{title}: {table.weight_layers} layers with weights, {table.classes} classes, {table.size}x{table.size} pixels",
+        f"{title}: {table.weight_layers} layers with weights, {table.classes} classes",
         f"{table.parameters:,} parameters, {4 * table.parameters / MB:.1f} MB in fp32",
-        f"{table.multiply_adds:,} multiply-adds for a picture",
+        f"{table.multiply_adds:,} multiply-adds for a picture of {table.size}x{table.size} pixels",
         f"{table.forward_bytes / MB:.1f} MB for the largest input and output together, {pictures} in fp32",
         f"{table.kept_bytes / MB:.1f} MB kept for the backward pass, {pictures} in fp32",
     ]

@@ -163,7 +163,7 @@ class _Walk:
 
 def _first(value: int | tuple[int, ...]) -> int:
     """Of both dimensions, which are alike."""
-    return value[0] if isinstance(value, tuple) else value
+    return int(value[0] if isinstance(value, tuple) else value)
 
 
 def _multiply_adds(layer: nn.Module, output: Tensor) -> int:

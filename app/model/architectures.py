@@ -40,7 +40,8 @@ def build_vgg(architecture: str, classes: int) -> nn.Module:
         network: nn.Module = torchvision.models.get_model(architecture, weights=None, num_classes=classes)
         return network
     blocks = C_BLOCKS if architecture == "vgg16_c" else A_BLOCKS
-    return VGG(_trunk(blocks, Response() if architecture == "vgg11_lrn" else None), num_classes=classes)
+    own: nn.Module = VGG(_trunk(blocks, Response() if architecture == "vgg11_lrn" else None), num_classes=classes)
+    return own
 
 
 def _trunk(blocks: tuple[tuple[int, ...], ...], response: Response | None) -> nn.Sequential:

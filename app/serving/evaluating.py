@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from app.image.views import Pixels, Views
+from app.image.views import Pixels
 from app.model.evaluation import Evaluated, Evaluation, combine, plan_of
-from app.model.registry import Key, LoadedModel, Seen, View, WholeSize
+from app.model.looking import keyed_views
+from app.model.registry import Key, LoadedModel, Seen, View
 from app.serving.batcher import Answer
 
 Look = Callable[[Key, View], Awaitable[Answer[Seen]]]
@@ -22,7 +23,11 @@ async def evaluate(
     """
     plan = plan_of(evaluation, model.manifest.preprocessing)
     began = time.perf_counter()
-    views = [asyncio.ensure_future(look(key, view)) for key, view in _views(model, evaluation, parts)]
+    views = [
+        asyncio.ensure_future(look(key, View(view)))
+        for key, pixels in keyed_views(model, evaluation, parts)
+        for view in pixels
+    ]
     try:
         answers = await asyncio.gather(*views)
     finally:
@@ -32,12 +37,3 @@ async def evaluate(
     queue_s = min(answer.queue_s for answer in answers)
     evaluated = combine(plan, [answer.value for answer in answers], top_k)
     return Answer(evaluated, max(answer.batch_size for answer in answers), queue_s, seconds - queue_s)
-
-
-def _views(model: LoadedModel, evaluation: Evaluation, parts: Sequence[Pixels]) -> Iterator[tuple[Key, View]]:
-    """Every view, with what it may share a forward pass with."""
-    plan = plan_of(evaluation, model.manifest.preprocessing)
-    for part, pixels in zip(plan.wanted.parts, parts, strict=True):
-        key: Key = model if isinstance(part, Views) else WholeSize(model, *pixels.shape[1:3])
-        for view in pixels:
-            yield key, View(view)
