@@ -43,7 +43,7 @@ def work_of(wish: Wish, model: ServedModel, top_k: int, settings: Settings) -> W
         raise InvalidParameter(str(error)) from error
     if wish.heatmap and top_k > MOST_HEATMAPS:
         raise InvalidParameter(f"With heatmap, top_k may be at most {MOST_HEATMAPS}.")
-    plan = plan_of(evaluation, model.manifest.preprocessing)
+    plan = plan_of(evaluation, model)
     work = Work(evaluation, wish.is_auto, plan, settings.max_evaluation_pixels)
     check_views(work, 1, settings)
     if plan.wanted.least_pixels > settings.max_evaluation_pixels:

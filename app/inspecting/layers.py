@@ -178,7 +178,7 @@ def _bytes(tensor: Tensor) -> int:
 
 
 def _place(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)
 
 
 def _names(layers: list[nn.Module]) -> list[str]:

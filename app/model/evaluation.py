@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from app.image.views import CENTRE, Place, Views, Wanted, Whole
 from app.model.manifest import Preprocessing
-from app.model.registry import Candidate, ScoreMaps, Seen, candidates
+from app.model.registry import Candidate, ScoreMaps, Seen, ServedModel, candidates
 
 Method = Literal["single", "multi_crop", "dense", "dense_multi_crop"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -27,8 +27,9 @@ Crops = Literal["10", "5x5"]
 CROPS: tuple[Crops, ...] = get_args(Crops)
 MOST_SCALES = 8
 LARGEST_SCALE = 1024
-# A map is read at this scale unless others are asked for: a VGG's has 10 places on the short side then, and 2 at 256.
-HEATMAP_SCALE = 512
+# A VGG's map is read at this scale unless others are asked for: it has 10 places on the short side then, and 2 at 256.
+# Of networks that average, it is read at the model's own: at 512 those see more in a picture's corners than in it.
+DENSE_HEATMAP_SCALE = 512
 WIDE = 4 / 3  # how many times as long as high most photographs are
 DIGITS = 4
 # ``auto`` looks again where the first two classes are nearer to each other than this.
@@ -75,9 +76,14 @@ class Plan(NamedTuple):
     work: int
 
 
-@lru_cache(maxsize=256)
-def plan_of(evaluation: Evaluation, preprocessing: Preprocessing) -> Plan:
+def plan_of(evaluation: Evaluation, model: ServedModel) -> Plan:
     """Crops first, then whole photographs, each from the first scale to the last."""
+    preprocessing = model.manifest.preprocessing
+    return _plan(evaluation, preprocessing, DENSE_HEATMAP_SCALE if model.dense else preprocessing.resize)
+
+
+@lru_cache(maxsize=256)
+def _plan(evaluation: Evaluation, preprocessing: Preprocessing, heatmap_scale: int) -> Plan:
     scales = evaluation.scales or (preprocessing.resize,)
     crop, interpolation = preprocessing.crop, preprocessing.interpolation
     places = (CENTRE,) if evaluation.method == "single" else PLACES[evaluation.crops]
@@ -92,7 +98,7 @@ def plan_of(evaluation: Evaluation, preprocessing: Preprocessing) -> Plan:
         number_of_map = len(squares) + scales.index(max(scales))
     elif evaluation.heatmap:
         number_of_map = len(parts)
-        parts.append(Whole(max(evaluation.scales, default=HEATMAP_SCALE), interpolation))
+        parts.append(Whole(max(evaluation.scales, default=heatmap_scale), interpolation))
     work = sum(len(views.places) for views in squares)
     work += sum(
         part.count * math.ceil(WIDE * (part.short_side / crop) ** 2) for part in parts if isinstance(part, Whole)

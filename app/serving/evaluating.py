@@ -21,7 +21,7 @@ async def evaluate(
     Views may be answered in any order and in batches with others'. The answer's times are those of all of them
     together: until the first was begun, and from then on. Raises what ``look`` raises; the others are taken back then.
     """
-    plan = plan_of(evaluation, model.manifest.preprocessing)
+    plan = plan_of(evaluation, model)
     began = time.perf_counter()
     views = [
         asyncio.ensure_future(look(key, View(view)))

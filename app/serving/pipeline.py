@@ -83,21 +83,21 @@ class Pipeline:
 
     async def evaluate(self, upload: Buffer, model: ServedModel, top_k: int, question: Question) -> Prediction:
         """Look at an image as it is asked for. Raises a ``ServiceError``, ``EvaluationTooLarge`` among them."""
-        evaluation, preprocessing = question.evaluation, model.manifest.preprocessing
-        wanted = plan_of(evaluation, preprocessing).wanted
+        evaluation = question.evaluation
+        wanted = plan_of(evaluation, model).wanted
         reading = await self._decoders.read(upload, wanted, question.most_pixels)
         regions = reading.regions
         if question.auto:
             centre = regions[0].one(CENTRE_OF_TEN)
             glance = await self.inference.submit(model, centre.alone(), max(2, top_k))
-            if not (is_close(glance.value) and self._can_go_on(plan_of(evaluation, preprocessing).work, question)):
+            if not (is_close(glance.value) and self._can_go_on(plan_of(evaluation, model).work, question)):
                 if not evaluation.heatmap:
                     found = _ranked(model, glance.value[:top_k])
                     return Prediction(found, reading.image, glance.batch_size, self._stages(reading, glance))
                 evaluation, regions = replace(evaluation, method="single"), [centre, *regions[1:]]
         answer = await self.inference.evaluate(model, evaluation, regions, top_k)
         candidates, heatmap = answer.value
-        stages, views = self._stages(reading, answer), plan_of(evaluation, preprocessing).views
+        stages, views = self._stages(reading, answer), plan_of(evaluation, model).views
         ranked = _ranked(model, candidates)
         return Prediction(ranked, reading.image, answer.batch_size, stages, evaluation.method, views, heatmap)
 
