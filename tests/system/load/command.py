@@ -8,11 +8,13 @@ from pathlib import Path
 from app.errors import ModelError
 from app.model.library import Library
 from app.settings import read_settings
+from tests.system.load.benchmarks.evaluations import measure_evaluations
 from tests.system.load.benchmarks.large import measure_large_photographs
 from tests.system.load.benchmarks.network import measure_network
 from tests.system.load.benchmarks.overload import compare_overload, measure_overload
 from tests.system.load.benchmarks.precision import measure_precisions
 from tests.system.load.benchmarks.service import measure_service
+from tests.system.load.benchmarks.views import measure_views
 from tests.system.load.servers import SIMULATED, require_installed
 from tests.system.load.uploads import read_jpegs
 
@@ -32,6 +34,9 @@ def main(text: str, arguments: list[str] | None = None) -> int:
             library.manifest(given.model)
             library.require_prepared(given.model)
         require_installed(given.against if "against" in given else ())
+        if given.benchmark == "evaluations":
+            measure_evaluations(given.data, given.model, given.evaluations)
+            return 0
         jpegs = read_jpegs(given.images)
         kilobytes = sum(map(len, jpegs)) / len(jpegs) / 1000
         print(f"{len(jpegs)} photographs, {kilobytes:.0f} kB on average, {os.cpu_count()} cores")
@@ -54,6 +59,8 @@ def _measure(given: argparse.Namespace, jpegs: list[bytes]) -> None:
             measure_overload(jpegs, given.seconds, given.deadline)
         case "large":
             measure_large_photographs(given.model, jpegs)
+        case "views":
+            measure_views(given.model, jpegs, given.connections, given.seconds, given.rounds)
         case "precision":
             measure_precisions(given.model, jpegs, given.rounds)
 
@@ -85,6 +92,19 @@ def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
 
     large = benchmarks.add_parser("large", parents=[images], help="photographs of 12 megapixels, without a server")
     large.add_argument("--model", default="vgg16", help=MODEL)
+
+    views = benchmarks.add_parser("views", parents=[images], help="single requests beside one of 150 views")
+    views.add_argument("--model", default="vgg16", help=MODEL)
+    views.add_argument("--connections", type=int, nargs="+", default=[1, 4], help=CONNECTIONS)
+    views.add_argument("--seconds", type=float, default=8, help=SECONDS)
+    views.add_argument("--rounds", type=int, default=3, help=ROUNDS)
+
+    evaluations = benchmarks.add_parser("evaluations", help="ways of looking beside a single crop, without a server")
+    evaluations.add_argument("--model", default="vgg16", help=MODEL)
+    folder = "labelled photographs, as scripts/evaluate.py takes them"
+    evaluations.add_argument("--data", type=Path, required=True, metavar="DIR", help=folder)
+    named = "such as dense, multi_crop:5x5 or dense:256,384,512 (default: %(default)s)"
+    evaluations.add_argument("--evaluations", nargs="+", default=["multi_crop"], metavar="EVALUATION", help=named)
 
     precision = benchmarks.add_parser("precision", parents=[images], help="lower precisions, without a server")
     precision.add_argument("--model", default="vgg16", help=MODEL)

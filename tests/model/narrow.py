@@ -1,0 +1,58 @@
+"""A VGG that is narrow enough for a test: torchvision's own class, with few channels and small linear layers."""
+
+import torch
+from torch import nn
+from torchvision.models import VGG
+
+from app.image.views import Pixels
+from app.model.dense import places_of
+from app.model.manifest import Preprocessing
+from app.model.network import FromPixels, TorchNetwork
+from app.model.registry import LoadedModel
+from tests.dummy import DummyNetwork, dummy_model
+
+CLASSES, CHANNELS, WIDTH = 12, 6, 24
+
+
+def narrow_vgg() -> VGG:
+    torch.manual_seed(7)
+    layers: list[nn.Module] = []
+    before = 3
+    for _ in range(5):
+        layers += [nn.Conv2d(before, CHANNELS, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2, 2)]
+        before = CHANNELS
+    network = VGG(nn.Sequential(*layers), num_classes=2, init_weights=False)
+    network.classifier = nn.Sequential(
+        nn.Linear(CHANNELS * 49, WIDTH), nn.ReLU(inplace=True), nn.Dropout(), nn.Linear(WIDTH, CLASSES)
+    )
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.normal_(layer.bias, std=0.1)
+    return network.eval()
+
+
+def narrow_model(network: VGG | None = None, *, temperature: float = 1.0) -> LoadedModel:
+    """With VGG16's preprocessing, and real arithmetic."""
+    network = network or narrow_vgg()
+    model = dummy_model(DummyNetwork())
+    preprocessing: Preprocessing = model.manifest.preprocessing
+    torch_network = TorchNetwork(FromPixels(network, preprocessing, torch.float32), torch.device("cpu"), temperature)
+    torch_network.places = places_of(network, preprocessing.crop)
+    return LoadedModel(
+        manifest=model.manifest,
+        labels=model.labels[:CLASSES],
+        network=torch_network,
+        weights_sha256="0" * 64,
+        device="cpu",
+        precision="fp32",
+        max_batch_size=8,
+        dense=True,
+        heatmap=True,
+    )
+
+
+def noise(*shape: int) -> Pixels:
+    generator = torch.Generator().manual_seed(3)
+    pixels: Pixels = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8).numpy()
+    return pixels
