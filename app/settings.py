@@ -14,7 +14,8 @@ from pydantic_settings import BaseSettings, CliApp, NoDecode, SettingsConfigDict
 from app.errors import StartError
 
 WRONG_SETTINGS = 2
-# What the network is shown of an image, and the ends of pages: more than any square of up to 590 pixels takes.
+# What the network is shown of an image, and the ends of pages: more than any square of up to 590 pixels takes. Those who
+# ask for more views are charged for more, and may find the buffer full.
 PIXELS_MB = 1
 # What lies beside an upload in shared memory has room for 32 MiB.
 MOST_VIEW_PIXELS = 32 * 2**20 // 3
@@ -167,12 +168,7 @@ class Settings(BaseSettings):
     @property
     def max_request_bytes(self) -> int:
         """What one request may make the service hold: its files, and the pixels that are made of them."""
-        return self.max_files * (self.max_upload_bytes + self._pixels_bytes)
-
-    @property
-    def _pixels_bytes(self) -> int:
-        """For each file of a request."""
-        return max(PIXELS_MB * 2**20, 3 * self.max_evaluation_pixels // self.max_files)
+        return self.max_files * (self.max_upload_bytes + PIXELS_MB * 2**20)
 
     @property
     def max_caller_bytes(self) -> int:
@@ -189,8 +185,7 @@ class Settings(BaseSettings):
         if self.max_request_bytes > self.max_buffer_bytes:
             raise StartError(
                 f"VGG_MAX_BUFFER_MB={self.max_buffer_mb:g} cannot hold one request of VGG_MAX_FILES={self.max_files} "
-                f"images of VGG_MAX_UPLOAD_MB={self.max_upload_mb:g}, and {self._pixels_bytes / 2**20:.2g} for the "
-                f"pixels of each (VGG_MAX_EVALUATION_PIXELS={self.max_evaluation_pixels}): it takes "
+                f"images of VGG_MAX_UPLOAD_MB={self.max_upload_mb:g}, and {PIXELS_MB} for the pixels of each: it takes "
                 f"{math.ceil(self.max_request_bytes / 2**20)}. Raise the first, or lower one of the others."
             )
 

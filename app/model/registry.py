@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +39,12 @@ class Network(Protocol):
         """Of every class, for each image: (N, classes)."""
         ...
 
+
+class LookingNetwork(Network, Protocol):
+    """One that answers for each place of a whole photograph, too: of a model that says that it has ``heatmap``."""
+
     def score_maps(self, pixels: Pixels) -> ScoreMaps:
-        """Of photographs of any size, if the model says that it has ``heatmap``."""
+        """Of photographs of one size, whatever that is: uint8 of shape (N, height, width, 3)."""
         ...
 
 
@@ -161,7 +165,7 @@ def run(key: Key, items: Sequence[Item | View]) -> list[list[Candidate] | Seen]:
     view, what it shows."""
     pixels = np.stack([item.pixels for item in items])
     if isinstance(key, WholeSize):
-        return [*_look(key.model.network.score_maps(pixels))]
+        return [*_look(cast(LookingNetwork, key.model.network).score_maps(pixels))]
     most = max((item.top_k for item in items if isinstance(item, Item)), default=0)
     if any(isinstance(item, View) for item in items):
         probabilities = key.network.probabilities(pixels)

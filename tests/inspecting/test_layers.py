@@ -54,7 +54,7 @@ def test_memory_grows_with_the_batch_and_what_is_kept_is_what_autograd_keeps() -
         saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    network = build_architecture("vgg11", 10).features.to_empty(device="cpu").train()  # type: ignore[union-attr, operator]
+    network = build_architecture("vgg11", 10).features.to_empty(device="cpu").train()  # type: ignore[union-attr]
     parameters = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         output = network(torch.zeros(1, 3, 64, 64))

@@ -28,6 +28,7 @@ def narrow_vgg() -> VGG:
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight)
+            assert layer.bias is not None
             nn.init.normal_(layer.bias, std=0.1)
     return network.eval()
 

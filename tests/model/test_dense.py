@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, relu
 
 from app.model.dense import Activations, Windows, is_exact, places_of
+from app.model.network import TorchNetwork
 from tests.model.narrow import CHANNELS, CLASSES, narrow_model, narrow_vgg, noise
 
 
@@ -96,7 +97,7 @@ def test_a_network_that_does_more_than_average_is_found_out() -> None:
 
 def test_scores_are_divided_by_the_temperature() -> None:
     pixels = noise(1, 256, 256, 3)
-    plain, warm = (narrow_model(temperature=one).network.score_maps(pixels) for one in (1.0, 2.0))
+    plain, warm = (cast(TorchNetwork, narrow_model(temperature=one).network).score_maps(pixels) for one in (1.0, 2.0))
     assert plain.scores.shape == (1, 2, 2, CLASSES)
     assert plain.scores / 2 == pytest.approx(warm.scores, abs=1e-5)
     assert plain.box == warm.box

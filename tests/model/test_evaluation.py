@@ -48,7 +48,7 @@ def resized(scale: int) -> Image.Image:
 
 @torch.inference_mode()
 def softmax_mean(crops: Iterator[Image.Image]) -> NDArray[np.float32]:
-    return np.mean([torch.softmax(NETWORK(prepared(crop)[None]), 1)[0].numpy() for crop in crops], axis=0)
+    return mean([torch.softmax(NETWORK(prepared(crop)[None]), 1)[0] for crop in crops])
 
 
 def grid(scale: int) -> Iterator[Image.Image]:
@@ -68,7 +68,12 @@ def densely(scale: int) -> NDArray[np.float32]:
     picture = resized(scale)
     both = [picture, picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
     means = [as_convolutions(NETWORK, prepared(one)[None]).mean((2, 3)) for one in both]
-    return np.mean([torch.softmax(one, 1)[0].numpy() for one in means], axis=0)
+    return mean([torch.softmax(one, 1)[0] for one in means])
+
+
+def mean(answers: list[Tensor]) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = torch.stack(answers).mean(0).numpy()
+    return found
 
 
 def test_ten_crops_are_those_of_torchvision() -> None:
@@ -117,9 +122,9 @@ def test_a_map_changes_no_answer_and_comes_from_the_largest_scale(method: str) -
 
 
 def test_what_a_map_says_is_the_score_over_the_mean_of_all_classes() -> None:
-    scores = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4) ** 1.5
+    scores = np.power(np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4), 1.5)
     heatmap = heatmap_of(ScoreMaps(scores, (0, 0.25, 1, 0.75)), [3, 1])
-    assert heatmap.box == (0, 0.25, 1, 0.75)
+    assert [*heatmap.box] == [0, 0.25, 1, 0.75]
     assert heatmap.values[0][1][2] == pytest.approx(scores[0, 1, 2, 3] - scores[0, 1, 2].mean(), abs=1e-3)
     assert np.mean(heatmap.values[1]) == pytest.approx((scores[..., 1] - scores.mean(3)).mean(), abs=1e-3)
 
