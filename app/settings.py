@@ -14,8 +14,8 @@ from pydantic_settings import BaseSettings, CliApp, NoDecode, SettingsConfigDict
 from app.errors import StartError
 
 WRONG_SETTINGS = 2
-# What the network is shown of an image, and the ends of pages: more than any square of up to 590 pixels takes. Those who
-# ask for more views are charged for more, and may find the buffer full.
+# What the network is shown of an image, and the ends of pages: more than any square of up to 590 pixels takes. Who
+# asks for more views is charged for more, and may find the buffer full.
 PIXELS_MB = 1
 # What lies beside an upload in shared memory has room for 32 MiB.
 MOST_VIEW_PIXELS = 32 * 2**20 // 3

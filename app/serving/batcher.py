@@ -14,7 +14,6 @@ import asyncio
 import itertools
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from typing import Generic, Protocol
 
 from app.errors import Draining, InternalError, ServiceError
 from app.serving.isolation import Isolation, Item, Key, Result, Run
+from app.serving.queues import Queues
 from app.serving.turns import Turns
 from app.serving.workers import Workers
 
@@ -66,9 +66,6 @@ class _Waiting(Generic[Item, Result]):
     since: float = field(default_factory=time.perf_counter)
 
 
-_Queues = dict[Key, deque[_Waiting[Item, Result]]]
-
-
 class Batcher(Generic[Key, Item, Result]):
     """Groups submitted items by key and runs them, one batch at a time, on a thread of its own.
 
@@ -94,8 +91,8 @@ class Batcher(Generic[Key, Item, Result]):
         self._isolation = Isolation(run, check, self._observer.batch_shrunk)
         self._is_usual = is_usual
         self._on_death = on_death
-        self._queues: _Queues[Key, Item, Result] = {}
-        self._bulk: _Queues[Key, Item, Result] = {}
+        self._queues: Queues[Key, _Waiting[Item, Result]] = Queues()
+        self._bulk: Queues[Key, _Waiting[Item, Result]] = Queues()
         self._turns = Turns()
         self._numbers = itertools.count()
         self._arrived = asyncio.Event()
@@ -111,12 +108,12 @@ class Batcher(Generic[Key, Item, Result]):
     @property
     def depth(self) -> int:
         """Items waiting for a batch."""
-        return sum(map(len, self._queues.values())) + sum(map(len, self._bulk.values()))
+        return len(self._queues) + len(self._bulk)
 
     @property
     def oldest_s(self) -> float:
         """How long the longest waiting single item has waited."""
-        return max((time.perf_counter() - queue[0].since for queue in self._queues.values()), default=0.0)
+        return max((time.perf_counter() - first.since for first in self._queues.firsts()), default=0.0)
 
     @property
     def running_s(self) -> float:
@@ -138,12 +135,12 @@ class Batcher(Generic[Key, Item, Result]):
             raise Draining("The service is shutting down.")
         waiting = _Waiting(next(self._numbers), item, asyncio.get_running_loop().create_future())
         queues = self._bulk if bulk else self._queues
-        queues.setdefault(key, deque()).append(waiting)
+        queues.append(key, waiting)
         self._arrived.set()
         try:
             return await waiting.future
         except asyncio.CancelledError:
-            _remove(queues, key, waiting)
+            queues.remove(key, waiting)
             raise
 
     async def drain(self) -> None:
@@ -173,12 +170,12 @@ class Batcher(Generic[Key, Item, Result]):
             bulk = self._turns.bulk_is_next(single_waits=bool(self._queues), bulk_waits=bool(self._bulk))
             others_wait = bool(self._queues if bulk else self._bulk)
             if bulk:
-                key = _oldest_key(self._bulk)
+                key = self._bulk.oldest_key()
                 reason, batch = self._take_in_bulk(key)
             else:
-                key = _oldest_key(self._queues)
+                key = self._queues.oldest_key()
                 reason = await self._fill(key)
-                batch = _take(self._queues, key, self._limit(key))
+                batch = self._queues.take(key, self._limit(key))
             if batch:
                 self._observer.batch_released(reason, len(batch))
                 seconds = await self._forward(key, batch)
@@ -186,10 +183,10 @@ class Batcher(Generic[Key, Item, Result]):
 
     async def _fill(self, key: Key) -> str:
         """Let a batch gather until it is full or its window, opened by its first item, closes; say which it was."""
-        closes = self._queues[key][0].since + self._max_wait_s
-        while len(self._queues.get(key, ())) < self._limit(key):
+        closes = self._queues.first(key).since + self._max_wait_s
+        while self._queues.count(key) < self._limit(key):
             remaining = closes - time.perf_counter()
-            if self._max_wait_s == 0 or self._closed or key not in self._queues:
+            if self._max_wait_s == 0 or self._closed or not self._queues.count(key):
                 return "idle"
             if remaining <= 0:
                 return "timeout"
@@ -203,8 +200,8 @@ class Batcher(Generic[Key, Item, Result]):
     def _take_in_bulk(self, key: Key) -> tuple[str, list[_Waiting[Item, Result]]]:
         """Half of what fits, so that whoever comes next does not wait longer; single items may come along."""
         limit = self._limit(key)
-        batch = _take(self._bulk, key, max(1, limit // 2))
-        batch += _take(self._queues, key, limit - len(batch))
+        batch = self._bulk.take(key, max(1, limit // 2))
+        batch += self._queues.take(key, limit - len(batch))
         return "full" if len(batch) >= max(1, limit // 2) else "idle", batch
 
     def _limit(self, key: Key) -> int:
@@ -239,7 +236,7 @@ class Batcher(Generic[Key, Item, Result]):
     # Leaving
 
     def _all_waiting(self) -> Iterable[_Waiting[Item, Result]]:
-        return itertools.chain.from_iterable([*self._queues.values(), *self._bulk.values()])
+        return [*self._queues, *self._bulk]
 
     def _fail(self, items: Iterable[_Waiting[Item, Result]], error: ServiceError = STOPPING) -> None:
         for waiting in items:
@@ -257,26 +254,3 @@ class Batcher(Generic[Key, Item, Result]):
         self._bulk.clear()
         if self._on_death is not None:
             self._on_death(error)
-
-
-def _oldest_key(queues: _Queues[Key, Item, Result]) -> Key:
-    return min(queues, key=lambda key: queues[key][0].number)
-
-
-def _take(queues: _Queues[Key, Item, Result], key: Key, most: int) -> list[_Waiting[Item, Result]]:
-    queue = queues.get(key, deque())
-    batch = [queue.popleft() for _ in range(min(len(queue), most))]
-    _forget_if_empty(queues, key)
-    return batch
-
-
-def _remove(queues: _Queues[Key, Item, Result], key: Key, waiting: _Waiting[Item, Result]) -> None:
-    queue = queues.get(key, deque())
-    if waiting in queue:
-        queue.remove(waiting)
-        _forget_if_empty(queues, key)
-
-
-def _forget_if_empty(queues: _Queues[Key, Item, Result], key: Key) -> None:
-    if key in queues and not queues[key]:
-        del queues[key]

@@ -1,5 +1,7 @@
 """A VGG that is narrow enough for a test: torchvision's own class, with few channels and small linear layers."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 from torchvision.models import VGG
@@ -35,22 +37,16 @@ def narrow_vgg() -> VGG:
 
 def narrow_model(network: VGG | None = None, *, temperature: float = 1.0) -> LoadedModel:
     """With VGG16's preprocessing, and real arithmetic."""
-    network = network or narrow_vgg()
+    return serve_vgg(network or narrow_vgg(), CLASSES, temperature=temperature)
+
+
+def serve_vgg(network: VGG, classes: int, *, temperature: float = 1.0) -> LoadedModel:
+    """A model as the service loads it, but for where its weights come from."""
     model = dummy_model(DummyNetwork())
     preprocessing: Preprocessing = model.manifest.preprocessing
-    torch_network = TorchNetwork(FromPixels(network, preprocessing, torch.float32), torch.device("cpu"), temperature)
-    torch_network.places = places_of(network, preprocessing.crop)
-    return LoadedModel(
-        manifest=model.manifest,
-        labels=model.labels[:CLASSES],
-        network=torch_network,
-        weights_sha256="0" * 64,
-        device="cpu",
-        precision="fp32",
-        max_batch_size=8,
-        dense=True,
-        heatmap=True,
-    )
+    served = TorchNetwork(FromPixels(network, preprocessing, torch.float32), torch.device("cpu"), temperature)
+    served.places = places_of(network, preprocessing.crop)
+    return replace(model, network=served, labels=model.labels[:classes])
 
 
 def noise(*shape: int) -> Pixels:

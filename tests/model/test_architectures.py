@@ -1,15 +1,16 @@
 """Every VGG with random weights: its count, and the smallest of them through HTTP."""
 
+from typing import cast
+
 import pytest
 import torch
 from torch import nn
+from torchvision.models import VGG
 
 from app.model.architectures import NET_OF, VGGS, build_vgg
 from app.model.dense import Windows
-from app.model.load import look_at_places
-from app.model.network import FromPixels, TorchNetwork, build_architecture
-from app.model.registry import LoadedModel
-from tests.dummy import DummyNetwork, dummy_model
+from app.model.network import TorchNetwork, build_architecture
+from tests.model.narrow import serve_vgg
 from tests.pictures import encode, photograph
 from tests.running import running
 
@@ -45,30 +46,18 @@ def test_responses_are_normalised_as_krizhevsky_does() -> None:
 
 
 def test_the_smallest_answers_over_http_and_its_dense_form_agrees() -> None:
-    dummy = dummy_model(DummyNetwork())
     torch.manual_seed(0)
     network = build_vgg("vgg11_lrn", 1000)
-    served = TorchNetwork(FromPixels(network, dummy.manifest.preprocessing, torch.float32), torch.device("cpu"))
-    look_at_places(served, dummy.manifest.preprocessing)
-    assert isinstance(served.places, Windows)
+    assert isinstance(network, VGG)
+    model = serve_vgg(network, 1000)
+    places = cast(TorchNetwork, model.network).places
+    assert isinstance(places, Windows)
     with torch.inference_mode():
         picture = torch.randn(1, 3, 224, 224)
-        assert (served.places(picture)[:, 0, 0] - network(picture)).abs().max() < 1e-5
-    model = LoadedModel(
-        manifest=dummy.manifest.model_copy(update={"architecture": "vgg11_lrn"}),
-        labels=dummy.labels,
-        network=served,
-        weights_sha256="0" * 64,
-        device="cpu",
-        precision="fp32",
-        max_batch_size=4,
-        dense=True,
-        heatmap=True,
-    )
+        assert (places(picture)[:, 0, 0] - network(picture)).abs().max() < 1e-5
     with running(model, request_timeout_s=200, max_queue_delay_s=200) as service:
         service.client.timeout = 200
         answer = service.predict(encode(photograph(), "JPEG"), top_k=1000).raise_for_status().json()
         assert sum(one["probability"] for one in answer["predictions"]) == pytest.approx(1, abs=1e-4)
-        assert answer["model"]["architecture"] == "vgg11_lrn"
         dense = service.predict(encode(photograph(), "JPEG"), evaluation="dense").raise_for_status().json()
         assert (dense["evaluation"], dense["views"]) == ("dense", 2)

@@ -5,13 +5,9 @@ import os
 import statistics
 from collections.abc import Sequence
 
-import numpy as np
 from tqdm import tqdm
 
-from app.image.reader import Reader
-from app.model.load import load_model
-from app.settings import read_settings
-from tests.system.load.benchmarks.network import top_class
+from tests.system.load.benchmarks.network import real_pixels, real_uploads
 from tests.system.load.client import Connection, closed_loop
 from tests.system.load.outcome import Outcome, describe
 from tests.system.load.servers import MEASURE_ALL, start_service
@@ -24,11 +20,8 @@ VIEWS = 150
 def measure_views(model_name: str, jpegs: list[bytes], connections: Sequence[int], seconds: float, rounds: int) -> None:
     """Single requests with and without one of 150 views running, in turns."""
     os.environ |= {"VGG_MODEL": model_name, "VGG_MODELS": model_name}
-    settings = read_settings()
-    model = load_model(model_name, settings)
-    reader, views = Reader(settings.max_pixels, exact=True), model.manifest.preprocessing.centre_crop()
-    pixels = np.concatenate([reader.read(jpeg, views).pixels for jpeg in jpegs])
-    uploads = [Upload(jpeg, top_class(model, picture)) for jpeg, picture in zip(jpegs, pixels, strict=True)]
+    model, pixels = real_pixels(model_name, jpegs)
+    uploads = real_uploads(model, jpegs, pixels)
     alone: dict[int, list[Outcome]] = {count: [] for count in connections}
     beside: dict[int, list[Outcome]] = {count: [] for count in connections}
     begun: list[int] = []
