@@ -6,22 +6,20 @@ too many of them, those that have had their share of the processor are put off: 
 """
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 
-from app.decoding.buffers import Block, Buffer
+from app.decoding.buffers import MAX_PIXELS, Block, Buffer
 from app.decoding.forkserver import Terms
 from app.decoding.messages import Answer
 from app.decoding.processes import Processes
 from app.decoding.queues import Ledger, Queues
-from app.decoding.task import Task, reason_of
+from app.decoding.task import ImageRead, Task, reason_of
 from app.errors import ServiceError
 from app.image.cost import most_memory_bytes
-from app.image.reader import Reading
-from app.image.views import Views
+from app.image.views import Wanted
 
 TICK_S = 0.025
 SLOW_S = 0.05
@@ -104,15 +102,16 @@ class Decoders:
         """Until there is a decoder."""
         await self._processes.ready()
 
-    def read(self, buffer: Buffer, views: Views) -> asyncio.Future[Reading]:
-        """The views of an upload; ``pixels`` lie in its buffer, which is held until nobody writes there any more.
+    def read(self, buffer: Buffer, wanted: Wanted, most_pixels: int = MAX_PIXELS) -> asyncio.Future[ImageRead]:
+        """The views of an upload; their pixels lie in its buffer, which is held until nobody writes there any more.
 
+        ``most_pixels`` is for all views together.
         Cancelling the future takes the upload from its decoder. Raises what ``Reader.read`` raises, ``TooCostly`` also
         when an image takes more of the processor than any honest one of its size, and ``UndecodableImage`` also when
         it breaks its decoder.
         """
-        buffer.expect_pixels(math.prod(views.shape))
-        task = Task(buffer.hold(), views, asyncio.get_running_loop().create_future())
+        buffer.expect_pixels(wanted.most_bytes(most_pixels))
+        task = Task(buffer.hold(), wanted, most_pixels, asyncio.get_running_loop().create_future())
         task.future.add_done_callback(lambda _: self._left(task))
         self._queues.add(task)
         self._give_out()

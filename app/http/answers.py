@@ -3,6 +3,7 @@
 They are plain dicts of the wire types: a type checker holds their form, and building one costs next to nothing.
 """
 
+from typing import NotRequired
 from weakref import WeakKeyDictionary
 
 from pydantic_core import to_json
@@ -11,9 +12,11 @@ from typing_extensions import TypedDict
 from app.http.context import RequestContext, milliseconds
 from app.http.schemas import (
     BatchResponse,
+    Box,
     Candidate,
     ClassInfo,
     FileResult,
+    HeatmapGrid,
     ImageInfo,
     ModelDetail,
     ModelInfo,
@@ -23,6 +26,7 @@ from app.http.schemas import (
     Problem,
     TimingMs,
 )
+from app.model.evaluation import METHODS, Heatmap, Method
 from app.model.labels import Label
 from app.model.registry import Registry, ServedModel
 from app.serving.pipeline import Prediction
@@ -36,6 +40,9 @@ class _Answer(TypedDict):
     predictions: list[Candidate]
     image: ImageInfo
     batch_size: int
+    evaluation: Method
+    views: int
+    heatmap: NotRequired[HeatmapGrid]
     timing_ms: TimingMs
 
 
@@ -53,10 +60,12 @@ def file_result(context: RequestContext, prediction: Prediction) -> FileResult:
 
 def _answer(context: RequestContext, prediction: Prediction) -> _Answer:
     image, stages = prediction.image, prediction.stages
-    return {
+    answer: _Answer = {
         "predictions": _candidates(prediction),
         "image": {"width": image.width, "height": image.height, "format": image.format},
         "batch_size": prediction.batch_size,
+        "evaluation": prediction.method,
+        "views": prediction.views,
         "timing_ms": {
             "decode": milliseconds(stages.decode),
             "preprocess": milliseconds(stages.preprocess),
@@ -65,6 +74,19 @@ def _answer(context: RequestContext, prediction: Prediction) -> _Answer:
             "total": milliseconds(context.seconds()),
         },
     }
+    if prediction.heatmap is not None:
+        _add_heatmap(answer, prediction.heatmap)
+    return answer
+
+
+def _add_heatmap(answer: _Answer, heatmap: Heatmap) -> None:
+    """The grid once, and its values with each class."""
+    left, upper, right, lower = heatmap.box
+    rows, columns = len(heatmap.values[0]), len(heatmap.values[0][0])
+    box: Box = {"left": left, "top": upper, "right": right, "bottom": lower}
+    answer["heatmap"] = {"rows": rows, "columns": columns, "box": box}
+    for candidate, values in zip(answer["predictions"], heatmap.values, strict=True):
+        candidate["heatmap"] = values
 
 
 def model_ref(model: ServedModel) -> ModelRef:
@@ -93,6 +115,8 @@ def model_info(model: ServedModel) -> ModelInfo:
         "precision": model.precision,
         "engine": model.engine,
         "max_batch_size": model.max_batch_size,
+        "evaluations": [method for method in METHODS if model.dense or "dense" not in method],
+        "heatmap": model.heatmap,
     }
 
 

@@ -21,6 +21,7 @@ from app.http.service import Service, service_of
 from app.http.upload import FIELD
 from app.model.registry import ServedModel
 from app.serving.pipeline import Prediction, Stages
+from app.serving.question import Question
 
 api = APIRouter()
 probes = APIRouter(tags=["probes"])
@@ -49,6 +50,7 @@ PREDICT_ERRORS = (
     errors.UnsupportedMediaType,
     errors.UndecodableImage,
     errors.InvalidParameter,
+    errors.EvaluationTooLarge,
     errors.QueueFull,
     errors.TooManyRequests,
     errors.InternalError,
@@ -89,8 +91,8 @@ async def predict(request: Request) -> Response:
     it does not know.
     """
     service, context = service_of(request), context_of(request.scope)
-    async with accepted(request, service.one_file) as (model, top_k, (file,)):
-        prediction = await _predict(service, file, model, top_k)
+    async with accepted(request, service.one_file) as (model, top_k, (file,), question):
+        prediction = await _predict(service, file, model, top_k, question)
     note(request.scope, Outcome("ok", model.name, prediction.batch_size, prediction.stages))
     return _json(answers.prediction_response(context, model, prediction))
 
@@ -99,20 +101,20 @@ async def predict_batch(request: Request) -> Response:
     """As `POST /predict`, for several files in one request: one result or one problem per file, in order.
 
     A file that cannot be answered does not affect the others; the request fails as a whole only for what concerns all
-    of it. Every image counts as one towards the service's limits.
+    of it. Every image counts as one towards the service's limits, or as many as it has views.
     """
     service, context = service_of(request), context_of(request.scope)
     answered: list[Prediction] = []
 
     async def result_or_problem(file: File) -> schemas.FileResult | schemas.Problem:
         try:
-            prediction = await _predict(service, file, model, top_k)
+            prediction = await _predict(service, file, model, top_k, question)
         except errors.ServiceError as error:
             return problem(error, context.request_id, wording(error, context.language))
         answered.append(prediction)
         return answers.file_result(context, prediction)
 
-    async with accepted(request, service.many_files) as (model, top_k, files):
+    async with accepted(request, service.many_files) as (model, top_k, files, question):
         results = await asyncio.gather(*map(result_or_problem, files))
     if answered:
         largest = max(prediction.batch_size for prediction in answered)
@@ -121,10 +123,14 @@ async def predict_batch(request: Request) -> Response:
     return _json(answers.batch_response(context, model, results))
 
 
-async def _predict(service: Service, file: File, model: ServedModel, top_k: int) -> Prediction:
+async def _predict(
+    service: Service, file: File, model: ServedModel, top_k: int, question: Question | None
+) -> Prediction:
     """Raises a ``ServiceError`` that says what was wrong with the file."""
     if isinstance(file, errors.ServiceError):
         raise file
+    if question is not None:
+        return await service.pipeline.evaluate(file, model, top_k, question)
     return await service.pipeline.predict(file, model, top_k)
 
 

@@ -1,11 +1,16 @@
 """The wire types, each once: what integrators see in the OpenAPI document, and what handlers build."""
 
-from typing import Annotated, Literal
+from typing import (
+    Annotated,
+    Literal,
+    NotRequired,  # pydantic reads the standard library's from Python 3.12 on
+)
 
 from pydantic import Field
-from typing_extensions import TypedDict  # pydantic reads the standard library's from Python 3.12 on
+from typing_extensions import TypedDict
 
 from app.image.formats import Format
+from app.model.evaluation import Method
 from app.model.manifest import Base, Preprocessing
 
 RequestId = Annotated[str, Field(examples=["5f0c9e0a3f0b4b6f9c1e3c1d2a4b5c6d"])]
@@ -22,6 +27,12 @@ Fallback = Annotated[
         description="True if the service serves its fallback instead of the model it was configured to serve.",
         examples=[False],
     ),
+]
+
+
+Views = Annotated[int, Field(description="How many views of the image were averaged.", examples=[1])]
+Evaluated = Annotated[
+    Method, Field(description="What was done: with `auto`, what it came to; see `evaluation` of the request.")
 ]
 
 
@@ -43,6 +54,32 @@ class Candidate(TypedDict):
     label_en: LabelEn
     label_zh: LabelZh
     probability: Annotated[float, Field(ge=0, le=1, examples=[0.91])]
+    heatmap: NotRequired[
+        Annotated[
+            list[list[float]],
+            Field(
+                description="With `heatmap=true`: rows of columns, the class's score at each place over the mean of "
+                "all classes' scores there. Positive values speak for the class, negative ones against it."
+            ),
+        ]
+    ]
+
+
+class Box(TypedDict):
+    """A part of the upright photograph: its edges as fractions of width and height."""
+
+    left: Annotated[float, Field(examples=[0.1406])]
+    top: Annotated[float, Field(examples=[0.1875])]
+    right: Annotated[float, Field(examples=[0.8438])]
+    bottom: Annotated[float, Field(examples=[0.8125])]
+
+
+class HeatmapGrid(TypedDict):
+    """Where the values of each class's `heatmap` lie: rows and columns divide the box evenly."""
+
+    rows: Annotated[int, Field(examples=[10])]
+    columns: Annotated[int, Field(examples=[15])]
+    box: Box
 
 
 class ImageInfo(TypedDict):
@@ -71,6 +108,9 @@ class PredictionResponse(TypedDict):
     predictions: list[Candidate]
     image: ImageInfo
     batch_size: BatchSize
+    evaluation: Evaluated
+    views: Views
+    heatmap: NotRequired[HeatmapGrid]
     timing_ms: TimingMs
 
 
@@ -92,6 +132,9 @@ class FileResult(TypedDict):
     predictions: list[Candidate]
     image: ImageInfo
     batch_size: BatchSize
+    evaluation: Evaluated
+    views: Views
+    heatmap: NotRequired[HeatmapGrid]
     timing_ms: TimingMs
 
 
@@ -130,6 +173,8 @@ class ModelInfo(ModelRef):
         ),
     ]
     max_batch_size: Annotated[int, Field(examples=[16])]
+    evaluations: Annotated[list[Method], Field(description="What `evaluation` may ask for, beside `auto`.")]
+    heatmap: Annotated[bool, Field(description="Whether there is a `heatmap` of its answers.", examples=[True])]
 
 
 class UnavailableModel(TypedDict):

@@ -3,10 +3,15 @@
 import logging
 import time
 
+import torch
+
+from app.model.dense import is_exact, places_of
 from app.model.engine_choice import equip
 from app.model.library import Library
+from app.model.manifest import Preprocessing
 from app.model.network import (
     UNMEASURED_BATCH_SIZE,
+    TorchNetwork,
     build_network,
     device_kind,
     is_emulated,
@@ -45,6 +50,7 @@ def load_model(name: str, settings: Settings) -> LoadedModel:
     max_batch_size = measured if settings.max_batch_size == "auto" else settings.max_batch_size
     for size in sorted({1, max_batch_size}):
         seconds_per_batch(network, manifest.preprocessing.crop, size)  # warms up
+    look_at_places(network, manifest.preprocessing)
     loaded = f"{name} on {device} in {precision}, engine {engine}, batches of up to {max_batch_size}"
     logger.info("Loaded %s, in %.1f s.", loaded, time.perf_counter() - began)
     return LoadedModel(
@@ -56,4 +62,17 @@ def load_model(name: str, settings: Settings) -> LoadedModel:
         precision=precision,
         max_batch_size=max_batch_size,
         engine=engine,
+        dense=network.places is not None and network.places.dense,
+        heatmap=network.places is not None,
     )
+
+
+def look_at_places(network: TorchNetwork, preprocessing: Preprocessing) -> None:
+    """Give a network its ``places``, if it has any that agree with its answers."""
+    stock, crop = network.module.network, preprocessing.crop
+    places = places_of(stock, crop)
+    if places is not None and not places.dense:  # the windows are the same layers, and need no such proof
+        ramp = torch.linspace(-2, 2, 3 * crop * crop, device=network.device).view(1, 3, crop, crop)
+        probe = ramp.to(network.module.dtype).contiguous(memory_format=torch.channels_last)
+        places = places if is_exact(places, stock, probe) else None
+    network.places = places

@@ -57,7 +57,8 @@ class Preprocessing(_Frozen):
 
 
 class WeightsOrigin(_Frozen):
-    """Where a model's weights come from; ``sha256`` is that of the published file, in full, where it is known.
+    """Where a model's weights come from; ``sha256`` is that of the published file, in full, where it is known;
+    ``sha256_prefix`` is its first digits, where no more of it is published.
 
     ``source`` is ``torchvision:ENUM.MEMBER``, ``package:MODULE/PATH``, ``file:NAME`` or, of a model that
     ``scripts/finetune.py`` made, ``training:DATA``. ``tensor_names`` is
@@ -66,6 +67,7 @@ class WeightsOrigin(_Frozen):
 
     source: str = Field(pattern=r"^(torchvision|package|file|training):.+$")
     sha256: str | None = Field(None, pattern=SHA256_PATTERN)
+    sha256_prefix: str | None = Field(None, pattern=r"^[0-9a-f]{8,63}$")
     size_bytes: PositiveInt | None = None
     license: str | None = None
     tensor_names: Literal["by_name", "by_position"] = "by_name"
@@ -90,7 +92,7 @@ class Manifest(_Frozen):
 
     name: str = Field(pattern=NAME_PATTERN)
     version: str
-    architecture: str = Field(description="A torchvision VGG (`vgg11` to `vgg19_bn`) or `timm:NAME`.")
+    architecture: str = Field(description="A VGG (`vgg11` to `vgg19_bn`, `vgg11_lrn`, `vgg16_c`) or `timm:NAME`.")
     preprocessing: Preprocessing
     temperature: PositiveFloat = Field(1.0, description="Logits are divided by it before the softmax.")
     labels: str = Field(description="Label file, relative to the models folder or to the manifest.")

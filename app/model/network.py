@@ -1,19 +1,21 @@
 """The network on its device: build, normalise, forward, softmax, top-k. The same code on CUDA and on the CPU."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
-import torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from app.errors import BatchTooLarge, ModelError
 from app.image.views import Pixels
+from app.model.architectures import VGGS, build_vgg
+from app.model.dense import Places
 from app.model.manifest import Manifest, Preprocessing
+from app.model.registry import ScoreMaps
 
-TORCHVISION_VGGS = ("vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 UNMEASURED_BATCH_SIZE = {"cuda": 16, "cpu": 4}
 
@@ -57,17 +59,14 @@ def processor_kind() -> str:
 def build_architecture(architecture: str, classes: int) -> nn.Module:
     """An architecture without weights (on the ``meta`` device: no memory, no initialisation).
 
-    Raises ``ModelError`` for an architecture that neither torchvision's VGGs nor timm has.
+    Raises ``ModelError`` for an architecture that is neither one of the VGGs nor one of timm's.
     """
     with torch.device("meta"):
-        if architecture in TORCHVISION_VGGS:
-            vgg: nn.Module = torchvision.models.get_model(architecture, weights=None, num_classes=classes)
-            return vgg
+        if architecture in VGGS:
+            return build_vgg(architecture, classes)
         if architecture.startswith("timm:"):
             return _build_timm(architecture.removeprefix("timm:"), classes)
-    raise ModelError(
-        f"Unknown architecture {architecture!r}: it must be one of {', '.join(TORCHVISION_VGGS)}, or timm:NAME."
-    )
+    raise ModelError(f"Unknown architecture {architecture!r}: it must be one of {', '.join(VGGS)}, or timm:NAME.")
 
 
 def _build_timm(name: str, classes: int) -> nn.Module:
@@ -129,6 +128,8 @@ class TorchNetwork:
         self.module = module.eval().requires_grad_(requires_grad=False)
         self.device = device
         self.temperature = temperature
+        self.places: Places | None = None
+        """For ``score_maps``."""
 
     @torch.inference_mode()
     def logits(self, pixels: Pixels) -> Tensor:
@@ -147,15 +148,44 @@ class TorchNetwork:
         Raises ``BatchTooLarge`` when the device's memory is full, and ``ArithmeticError`` when the network answers with
         something that is not finite.
         """
-        try:
+        with _told_apart():
             probabilities = torch.softmax(self.logits(pixels) / self.temperature, dim=1)
             values, indices = (tensor.cpu() for tensor in torch.topk(probabilities, k, dim=1))
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            raise BatchTooLarge(str(error)) from error
-        if not torch.isfinite(values).all():
-            raise ArithmeticError("the network's answer is not finite")
-        return indices.numpy(), values.numpy()
+        return indices.numpy(), _finite(values)
+
+    @torch.inference_mode()
+    def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+        """See ``registry.Network``. Raises as ``top_k`` does."""
+        with _told_apart():
+            probabilities = torch.softmax(self.logits(pixels) / self.temperature, dim=1).cpu()
+        return _finite(probabilities)
+
+    @torch.inference_mode()
+    def score_maps(self, pixels: Pixels) -> ScoreMaps:
+        """See ``registry.Network``. Raises as ``top_k`` does."""
+        assert self.places is not None  # the model would not say that it has them
+        _, height, width, _ = pixels.shape
+        with _told_apart():
+            batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self.device, non_blocking=True)
+            normalised = self.module.normalise(batch).to(self.module.dtype)
+            scores = (self.places(normalised).float() / self.temperature).cpu()
+        return ScoreMaps(_finite(scores), self.places.box(height, width))
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """A device whose memory is full has a remedy."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise BatchTooLarge(str(error)) from error
+
+
+def _finite(values: Tensor) -> NDArray[np.float32]:
+    if not torch.isfinite(values).all():
+        raise ArithmeticError("the network's answer is not finite")
+    return values.numpy()
 
 
 def build_network(

@@ -5,13 +5,15 @@ takes as many as fit. ``max_wait_s`` is for those who prefer fuller batches to t
 
 The batcher knows nothing of images or networks. A *key* is anything hashable; only items with equal keys share a
 batch, and the key of the oldest waiting item goes first, so that no key starves another.
+
+Items *in bulk* are many of one caller's: they take at most half of a batch, and wait while single items do, but for a
+share of the time (see ``turns``).
 """
 
 import asyncio
 import itertools
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, field
@@ -19,6 +21,8 @@ from typing import Generic, Protocol
 
 from app.errors import Draining, InternalError, ServiceError
 from app.serving.isolation import Isolation, Item, Key, Result, Run
+from app.serving.queues import Queues
+from app.serving.turns import Turns
 from app.serving.workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -66,7 +70,8 @@ class Batcher(Generic[Key, Item, Result]):
     """Groups submitted items by key and runs them, one batch at a time, on a thread of its own.
 
     ``run`` and ``check`` are as ``Isolation`` has them, and called on that thread; what ``check`` raises ends the loop,
-    and ``on_death`` hears of it. ``max_batch_size(key)`` is asked anew for every batch.
+    and ``on_death`` hears of it. ``max_batch_size(key)`` is asked anew for every batch. ``is_usual(key)``: whether how
+    long its batches take says how fast items are answered.
     """
 
     def __init__(
@@ -77,14 +82,18 @@ class Batcher(Generic[Key, Item, Result]):
         max_wait_s: float = 0.0,
         observer: Observer | None = None,
         check: Callable[[Key], object] = lambda _: None,
+        is_usual: Callable[[Key], bool] = lambda _: True,
         on_death: Callable[[BaseException | None], None] | None = None,
     ) -> None:
         self._max_batch_size = max_batch_size
         self._max_wait_s = max_wait_s
         self._observer = observer or SilentObserver()
         self._isolation = Isolation(run, check, self._observer.batch_shrunk)
+        self._is_usual = is_usual
         self._on_death = on_death
-        self._queues: dict[Key, deque[_Waiting[Item, Result]]] = {}
+        self._queues: Queues[Key, _Waiting[Item, Result]] = Queues()
+        self._bulk: Queues[Key, _Waiting[Item, Result]] = Queues()
+        self._turns = Turns()
         self._numbers = itertools.count()
         self._arrived = asyncio.Event()
         self._thread = Workers(1, "batcher")
@@ -99,12 +108,12 @@ class Batcher(Generic[Key, Item, Result]):
     @property
     def depth(self) -> int:
         """Items waiting for a batch."""
-        return sum(map(len, self._queues.values()))
+        return len(self._queues) + len(self._bulk)
 
     @property
     def oldest_s(self) -> float:
-        """How long the longest waiting item has waited."""
-        return max((time.perf_counter() - queue[0].since for queue in self._queues.values()), default=0.0)
+        """How long the longest waiting single item has waited."""
+        return max((time.perf_counter() - first.since for first in self._queues.firsts()), default=0.0)
 
     @property
     def running_s(self) -> float:
@@ -116,8 +125,8 @@ class Batcher(Generic[Key, Item, Result]):
         self._loop_task = asyncio.create_task(self._serve(), name="batcher")
         self._loop_task.add_done_callback(self._loop_ended)
 
-    async def submit(self, key: Key, item: Item) -> Answer[Result]:
-        """Wait for the item's turn and return its answer.
+    async def submit(self, key: Key, item: Item, *, bulk: bool = False) -> Answer[Result]:
+        """Wait for the item's turn and return its answer. ``bulk``: it is one of many.
 
         Cancelling the caller takes a waiting item out of the queue. Raises what ``run`` gave for this item, or
         ``Draining`` when the batcher is closed.
@@ -125,12 +134,13 @@ class Batcher(Generic[Key, Item, Result]):
         if self._closed:
             raise Draining("The service is shutting down.")
         waiting = _Waiting(next(self._numbers), item, asyncio.get_running_loop().create_future())
-        self._queues.setdefault(key, deque()).append(waiting)
+        queues = self._bulk if bulk else self._queues
+        queues.append(key, waiting)
         self._arrived.set()
         try:
             return await waiting.future
         except asyncio.CancelledError:
-            self._remove(key, waiting)
+            queues.remove(key, waiting)
             raise
 
     async def drain(self) -> None:
@@ -144,7 +154,7 @@ class Batcher(Generic[Key, Item, Result]):
     def abandon(self, error: ServiceError) -> None:
         """Give up on a batch that never ends: what runs and what waits fails now, nothing new is taken."""
         self._closed = True
-        self._fail([*self._running, *itertools.chain.from_iterable(self._queues.values())], error)
+        self._fail([*self._running, *self._all_waiting()], error)
         if self._loop_task is not None:
             self._loop_task.cancel()
 
@@ -152,27 +162,31 @@ class Batcher(Generic[Key, Item, Result]):
 
     async def _serve(self) -> None:
         while True:
-            while not self._queues:
+            while not self._queues and not self._bulk:
                 if self._closed:
                     return
                 self._arrived.clear()
                 await self._arrived.wait()
-            key = self._oldest_key()
-            reason = await self._fill(key)
-            batch = self._take(key)
+            bulk = self._turns.bulk_is_next(single_waits=bool(self._queues), bulk_waits=bool(self._bulk))
+            others_wait = bool(self._queues if bulk else self._bulk)
+            if bulk:
+                key = self._bulk.oldest_key()
+                reason, batch = self._take_in_bulk(key)
+            else:
+                key = self._queues.oldest_key()
+                reason = await self._fill(key)
+                batch = self._queues.take(key, self._limit(key))
             if batch:
                 self._observer.batch_released(reason, len(batch))
-                await self._forward(key, batch)
-
-    def _oldest_key(self) -> Key:
-        return min(self._queues, key=lambda key: self._queues[key][0].number)
+                seconds = await self._forward(key, batch)
+                self._turns.count(seconds, bulk=bulk, others_wait=others_wait)
 
     async def _fill(self, key: Key) -> str:
         """Let a batch gather until it is full or its window, opened by its first item, closes; say which it was."""
-        closes = self._queues[key][0].since + self._max_wait_s
-        while len(self._queues.get(key, ())) < self._limit(key):
+        closes = self._queues.first(key).since + self._max_wait_s
+        while self._queues.count(key) < self._limit(key):
             remaining = closes - time.perf_counter()
-            if self._max_wait_s == 0 or self._closed or key not in self._queues:
+            if self._max_wait_s == 0 or self._closed or not self._queues.count(key):
                 return "idle"
             if remaining <= 0:
                 return "timeout"
@@ -183,16 +197,18 @@ class Batcher(Generic[Key, Item, Result]):
                 return "timeout"
         return "full"
 
-    def _take(self, key: Key) -> list[_Waiting[Item, Result]]:
-        queue = self._queues.get(key, deque())
-        batch = [queue.popleft() for _ in range(min(len(queue), self._limit(key)))]
-        self._forget_if_empty(key)
-        return batch
+    def _take_in_bulk(self, key: Key) -> tuple[str, list[_Waiting[Item, Result]]]:
+        """Half of what fits, so that whoever comes next does not wait longer; single items may come along."""
+        limit = self._limit(key)
+        batch = self._bulk.take(key, max(1, limit // 2))
+        batch += self._queues.take(key, limit - len(batch))
+        return "full" if len(batch) >= max(1, limit // 2) else "idle", batch
 
     def _limit(self, key: Key) -> int:
         return self._isolation.bound(self._max_batch_size(key))
 
-    async def _forward(self, key: Key, batch: list[_Waiting[Item, Result]]) -> None:
+    async def _forward(self, key: Key, batch: list[_Waiting[Item, Result]]) -> float:
+        """Answer a batch; the seconds that it took."""
         released = self._running_since = time.perf_counter()
         items = [waiting.item for waiting in batch]
         self._running = batch
@@ -204,9 +220,10 @@ class Batcher(Generic[Key, Item, Result]):
         finally:
             self._running_since, self._running = None, []
         run_s = time.perf_counter() - released
-        average = self._batch_seconds.get(len(batch), run_s)
-        self._batch_seconds[len(batch)] = average + SMOOTHING * (run_s - average)
-        self.rate = max(size / seconds for size, seconds in self._batch_seconds.items())
+        if self._is_usual(key):
+            average = self._batch_seconds.get(len(batch), run_s)
+            self._batch_seconds[len(batch)] = average + SMOOTHING * (run_s - average)
+            self.rate = max(size / seconds for size, seconds in self._batch_seconds.items())
         for waiting, result in zip(batch, outcome, strict=True):
             if waiting.future.done():  # its caller has left meanwhile
                 continue
@@ -214,18 +231,12 @@ class Batcher(Generic[Key, Item, Result]):
                 waiting.future.set_exception(result)
             else:
                 waiting.future.set_result(Answer(result, len(batch), released - waiting.since, run_s))
+        return run_s
 
     # Leaving
 
-    def _remove(self, key: Key, waiting: _Waiting[Item, Result]) -> None:
-        queue = self._queues.get(key, deque())
-        if waiting in queue:
-            queue.remove(waiting)
-            self._forget_if_empty(key)
-
-    def _forget_if_empty(self, key: Key) -> None:
-        if key in self._queues and not self._queues[key]:
-            del self._queues[key]
+    def _all_waiting(self) -> Iterable[_Waiting[Item, Result]]:
+        return [*self._queues, *self._bulk]
 
     def _fail(self, items: Iterable[_Waiting[Item, Result]], error: ServiceError = STOPPING) -> None:
         for waiting in items:
@@ -235,10 +246,11 @@ class Batcher(Generic[Key, Item, Result]):
     def _loop_ended(self, task: asyncio.Task[None]) -> None:
         """Fail what waits when the loop ends other than by ``drain``; an endless wait would be worse than an error."""
         error = None if task.cancelled() else task.exception()
-        if self._closed and error is None and not self._queues:
+        if self._closed and error is None and not self.depth:
             return
         self._closed = True
-        self._fail(itertools.chain.from_iterable(self._queues.values()))
+        self._fail(self._all_waiting())
         self._queues.clear()
+        self._bulk.clear()
         if self._on_death is not None:
             self._on_death(error)

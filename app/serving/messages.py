@@ -4,9 +4,11 @@ import asyncio
 import json
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from typing import Any, NamedTuple
 
 from app.errors import InternalError, ServiceError
+from app.model.evaluation import Evaluation
 
 Message = Sequence[Any]
 """A word, and what belongs to it."""
@@ -66,6 +68,15 @@ class Wire(asyncio.Protocol):
             del self._received[:end]
             for message in json.loads(content):
                 self._on_message(self, message)
+
+
+def pack_evaluation(evaluation: Evaluation) -> Message:
+    return astuple(evaluation)
+
+
+def unpack_evaluation(message: Message) -> Evaluation:
+    method, crops, scales, heatmap = message
+    return Evaluation(method, crops, tuple(scales), heatmap)
 
 
 class Refusal(NamedTuple):

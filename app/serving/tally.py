@@ -33,11 +33,13 @@ class Field(IntEnum):
     NETWORK_RATE = 9
     QUEUE_DEPTH = 10
     OLDEST_S = 11
-    STARTS = 14
+    STARTS = 12
     """How many processes have had this part."""
-    LARGE_BYTES = 12
+    WORK = 13
+    """What evaluations take beside the images that they are of, in images."""
+    LARGE_BYTES = 14
     """Memory for large images that are being read, and for the largest of them."""
-    LARGEST_BYTES = 13
+    LARGEST_BYTES = 15
 
 
 class Tally:

@@ -7,7 +7,8 @@ Krizhevsky et al. 2012, section 4.1 (colour shift along the principal components
 import numpy as np
 from numpy.typing import NDArray
 
-from app.image.views import CENTRE, Pixels, Place, Views
+from app.image.views import Pixels, Place, Views
+from app.model.evaluation import PLACES
 from app.model.manifest import Preprocessing
 
 SMALLEST_SIDE, LARGEST_SIDE = 256, 512  # of S in the paper, for crops of 224
@@ -39,6 +40,4 @@ def shift_colour(pixels: Pixels, alpha: NDArray[np.float64]) -> Pixels:
 
 def ten_crops(preprocessing: Preprocessing) -> Views:
     """The corners and the centre of the resized photograph, and all five mirrored."""
-    five = (Place(0, 0), Place(1, 0), Place(0, 1), Place(1, 1), CENTRE)
-    places = five + tuple(place._replace(mirrored=True) for place in five)
-    return Views(preprocessing.resize, preprocessing.crop, preprocessing.interpolation, places)
+    return Views(preprocessing.resize, preprocessing.crop, preprocessing.interpolation, PLACES["10"])

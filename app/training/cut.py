@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from app.errors import ModelError
+from app.model.architectures import VGGS
 from app.model.manifest import Preprocessing
-from app.model.network import TORCHVISION_VGGS, Normalise, build_architecture, load_tensors, place
+from app.model.network import Normalise, build_architecture, load_tensors, place
 from app.training.dropout import RowDropout, replace_dropout
 
 Train = Literal["head", "classifier", "block5", "all"]
@@ -86,7 +87,7 @@ def cut_network(
     if not keep_head:
         given |= _draw_head(network, classes, seed)
     load_tensors(network, given, architecture)
-    frozen, trained = _cut_vgg(network, train) if architecture in TORCHVISION_VGGS else _cut_timm(network, train)
+    frozen, trained = _cut_vgg(network, train) if architecture in VGGS else _cut_timm(network, train)
     _own_memory(trained)
     replace_dropout(trained, dropout)
     layers = nn.Sequential(Normalise(preprocessing), *frozen)
@@ -138,9 +139,7 @@ class _Timm(Protocol):
 
 def _cut_timm(network: nn.Module, train: Train) -> tuple[list[nn.Module], list[nn.Module]]:
     if train not in ("head", "classifier"):
-        raise ModelError(
-            f"--train {train} needs one of torchvision's VGGs; of any other network only the head can be trained."
-        )
+        raise ModelError(f"--train {train} needs a VGG; of any other network only the head can be trained.")
     return [_BeforeHead(network)], [nn.Dropout(), cast(_Timm, network).get_classifier()]
 
 

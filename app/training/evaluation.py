@@ -15,20 +15,23 @@ from torch import Tensor
 from app.errors import ModelError, ServiceError
 from app.image.reader import Reader
 from app.image.views import Pixels
+from app.model.evaluation import Plan, average, plan_of
 from app.model.files import disk_errors
 from app.model.library import Library
 from app.model.load import load_model
+from app.model.looking import decide, look
 from app.model.network import TorchNetwork
 from app.model.registry import LoadedModel
+from app.model.wish import USUAL, CannotEvaluate, Wish
 from app.settings import Settings
 from app.training.ahead import map_ahead
-from app.training.augment import ten_crops
 from app.training.classes import match_classes
 from app.training.data import LabelledFile, Refused, list_images, read_exclusions
 from app.training.scores import Share, calibration_error, nll, reliability, top_share
 from app.training.terminal import progress_bar
 
 TOP = 5
+MOST_PIXELS = 2**25  # of all views of an image: nobody else waits for this machine
 COLUMNS = ("path", "class_index", "label", "right", "rank_of_right", "predicted_index", "predicted", "probability")
 
 
@@ -40,6 +43,11 @@ class Question:
     exclude: Path | None
     batch_size: int | None
     workers: int
+    wish: Wish = USUAL
+
+    @property
+    def asked(self) -> Wish:
+        return Wish("multi_crop") if self.ten_crop else self.wish
 
 
 @dataclass(frozen=True)
@@ -108,13 +116,12 @@ def _logits(
     question: Question, model: LoadedModel, images: Sequence[LabelledFile], settings: Settings
 ) -> Iterator[Tensor | Refused]:
     """Each image's logits (classes,), or why it has none, in order."""
-    reader, network = Reader(settings.max_pixels, exact=settings.decode == "exact"), cast(TorchNetwork, model.network)
-    preprocessing = model.manifest.preprocessing
-    views = ten_crops(preprocessing) if question.ten_crop else preprocessing.centre_crop()
+    reader = Reader(settings.max_pixels, exact=settings.decode == "exact")
+    wanted = _plan(question, model).wanted
 
-    def load(file: LabelledFile) -> Pixels | Refused:
+    def load(file: LabelledFile) -> list[Pixels] | Refused:
         try:
-            return reader.read((question.data / file.path).read_bytes(), views).pixels
+            return reader.read_parts((question.data / file.path).read_bytes(), wanted, MOST_PIXELS).parts
         except ServiceError as error:
             return Refused(file.path, error.detail)
 
@@ -122,15 +129,32 @@ def _logits(
     loaded = map_ahead(load, images, question.workers, 2 * size + question.workers)
     with progress_bar("Evaluating", len(images), "image") as bar:
         while group := list(islice(loaded, size)):
-            yield from _answer(network, group)
+            yield from _answer(question.asked, model, group)
             bar.update(len(group))
 
 
-def _answer(network: TorchNetwork, group: Sequence[Pixels | Refused]) -> Iterator[Tensor | Refused]:
-    """One forward for all crops of a group; of several crops the mean of the softmax counts, as its logarithm."""
-    crops = [one for one in group if not isinstance(one, Refused)]
-    if crops:
-        scaled = network.logits(np.concatenate(crops)).cpu() / network.temperature
-        answers = iter(torch.split(scaled, [len(one) for one in crops]))
+def _plan(question: Question, model: LoadedModel) -> Plan:
+    try:
+        return plan_of(question.asked.evaluation_by(model), model)
+    except CannotEvaluate as error:
+        raise ModelError(str(error)) from error
+
+
+def _answer(wish: Wish, model: LoadedModel, group: Sequence[list[Pixels] | Refused]) -> Iterator[Tensor | Refused]:
+    """One forward for all images of a group where each has one view; of several the averaged softmax counts, as its
+    logarithm."""
+    given = [one for one in group if not isinstance(one, Refused)]
+    if given and wish.is_usual:
+        network = cast(TorchNetwork, model.network)
+        scaled = network.logits(np.concatenate([square for (square,) in given])).cpu() / network.temperature
+        answers = iter(torch.softmax(scaled, 1))
+    else:
+        answers = (_look(wish, model, parts) for parts in given)
     for one in group:
-        yield one if isinstance(one, Refused) else torch.softmax(next(answers), 1).mean(0).log()
+        yield one if isinstance(one, Refused) else next(answers).log()
+
+
+def _look(wish: Wish, model: LoadedModel, parts: Sequence[Pixels]) -> Tensor:
+    """The probability of every class (classes,)."""
+    evaluation, chosen = decide(model, wish, parts)
+    return torch.from_numpy(average(plan_of(evaluation, model), look(model, evaluation, chosen)))

@@ -14,7 +14,7 @@ from app.decoding import pool
 from app.decoding.messages import Answer
 from app.errors import DeadlineExceeded, InternalError, TooCostly, TooManyPixels, UndecodableImage, UnsupportedMediaType
 from app.image.reader import Reader, Reading
-from app.image.views import Place, Views
+from app.image.views import Place, Views, Wanted
 from tests.decoders import VGG16, Running, run, running, until
 from tests.pictures import encode, huge_png, photograph, plain, png
 from tests.system.attacks.simple import bmps
@@ -304,7 +304,7 @@ def test_views_that_do_not_fit_are_refused() -> None:
         async with running() as started:
             buffer = started.upload(PHOTOGRAPH)
             with pytest.raises(ValueError, match="do not fit"):
-                started.decoders.read(buffer, Views(4096, 4096, "bilinear"))
+                await started.decoders.read(buffer, Wanted((Views(4096, 4096, "bilinear"),)))
             buffer.release()
 
     asyncio.run(test())

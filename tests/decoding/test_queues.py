@@ -6,6 +6,7 @@ from collections.abc import Collection
 from app.decoding.buffers import Block, Buffers
 from app.decoding.queues import LARGE_SHARE, Queues
 from app.decoding.task import Task
+from app.image.views import Wanted
 from app.serving.tally import LargeImages, Tally
 from tests.decoders import VGG16
 
@@ -15,7 +16,8 @@ MOST = 100 * LARGE_SHARE
 def task(room: int = 0, *, put_off: bool = False) -> Task:
     loop = asyncio.new_event_loop()
     loop.close()
-    return Task(Buffers(Block(1, 4096), range(1)).take(), VGG16, loop.create_future(), room, put_off)
+    buffer = Buffers(Block(1, 4096), range(1)).take()
+    return Task(buffer, Wanted((VGG16,)), 10**6, loop.create_future(), room, put_off)
 
 
 def filled(*tasks: Task, most_long: int = 4) -> Queues:
