@@ -24,7 +24,7 @@ def leave_one_out(features: Tensor, targets: Tensor, groups: Tensor, classes: in
     """
     rows = normalize(features.double())
     shown = torch.nn.functional.one_hot(targets, classes).double()
-    place = groups.unique(return_inverse=True)[1]
+    place = torch.unique(groups, return_inverse=True)[1]
     count = int(place.max()) + 1
     logits = torch.empty(len(rows), classes, dtype=torch.float64)
     sums, sizes = shown.T @ rows, shown.sum(0)

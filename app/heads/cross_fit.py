@@ -34,9 +34,10 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class CrossFit:
-    """``logits`` (N, classes) are out of fold; ``head`` is fitted on all rows with ``ridge``."""
+    """``logits`` (N, classes) are out of fold, by ``fold_heads``; ``head`` is fitted on all rows with ``ridge``."""
 
     logits: Tensor
+    fold_heads: tuple[Head, ...]
     head: Head
     ridge: float
     curve: tuple[CurvePoint, ...]
@@ -86,7 +87,8 @@ def cross_fit(problem: Problem, seed: int, progress: Progress = lambda: None) ->
     overall = int(torch.stack([fitter.loss(single[i], problem.folds == i) for i in folds]).sum(0).argmin())
     head = fitter.path(np.ones(len(problem.folds), bool), RIDGES[: overall + 1])[-1]
     curve = tuple(_learning_curve(fitter, chosen, seed, logits))
-    return CrossFit(logits, lift(head, fitter.basis), RIDGES[overall], curve)
+    fold_heads = tuple(lift(single[i][chosen[i]], fitter.basis) for i in folds)
+    return CrossFit(logits, fold_heads, lift(head, fitter.basis), RIDGES[overall], curve)
 
 
 class _Fitter:
@@ -136,7 +138,7 @@ def _learning_curve(fitter: _Fitter, chosen: Sequence[int], seed: int, logits: T
         for i in range(problem.fold_count):
             some, held_out = (problem.folds != i) & (rank < share), problem.folds == i
             targets = problem.targets[some]
-            if len(targets.unique()) < problem.classes:
+            if int(targets.bincount(minlength=problem.classes).min()) == 0:
                 fitter.progress()
                 continue
             head = fitter.path(some, RIDGES[: chosen[i] + 1])[-1]
@@ -152,7 +154,7 @@ def _learning_curve(fitter: _Fitter, chosen: Sequence[int], seed: int, logits: T
 def _shows_all(problem: Problem, rank: Floats, share: float) -> bool:
     """Whether a share of the training rows shows every class, whichever fold is held out."""
     return all(
-        len(problem.targets[(problem.folds != i) & (rank < share)].unique()) == problem.classes
+        bool(problem.targets[(problem.folds != i) & (rank < share)].bincount(minlength=problem.classes).min() > 0)
         for i in range(problem.fold_count)
     )
 

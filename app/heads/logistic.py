@@ -1,6 +1,7 @@
 """A linear head by multinomial logistic regression with a ridge, fitted by L-BFGS: the same answer every time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -34,9 +35,7 @@ class Head:
         return bool(torch.isfinite(self.weight).all() and torch.isfinite(self.bias).all())
 
 
-def fit_head(
-    features: Tensor, targets: Tensor, classes: int, ridge: float, weights: Tensor | None = None
-) -> Head:
+def fit_head(features: Tensor, targets: Tensor, classes: int, ridge: float, weights: Tensor | None = None) -> Head:
     """The head with the least ``sum(weights * cross entropy) + ridge / 2 * |weight|^2``.
 
     ``features`` (N, width), ``targets`` (N,), ``weights`` (N,) or ``None`` for ones. The ridge is measured over
@@ -65,6 +64,17 @@ def fit_path(
     return found
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """A fit is thousands of operations too small to divide: on a busy machine two threads wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _minimise(start: Head, rows: Tensor, targets: Tensor, ridge: float, row_weights: Tensor) -> Head:
     weight, bias = start.weight.clone(), start.bias.clone()
     total = row_weights.sum()
@@ -83,7 +93,8 @@ def _minimise(start: Head, rows: Tensor, targets: Tensor, ridge: float, row_weig
         return (loss + ridge / 2 * weight.square().sum() + BIAS_RIDGE / 2 * bias.square().sum()) / total
 
     # LBFGS turns gradients on around the closure; there is nothing for them to follow.
-    optimizer.step(torch.no_grad()(closure))
+    with one_thread():
+        optimizer.step(torch.no_grad()(closure))  # type: ignore[no-untyped-call]
     return Head(weight.detach(), bias.detach())
 
 
