@@ -1,4 +1,4 @@
-"""One number that makes probabilities mean what they say (Guo et al. 2017), held back where there is little to fit it."""
+"""One number that makes probabilities mean what they say (Guo et al. 2017), held back where little was seen."""
 
 import torch
 from torch import Tensor

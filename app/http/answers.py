@@ -3,6 +3,7 @@
 They are plain dicts of the wire types: a type checker holds their form, and building one costs next to nothing.
 """
 
+from typing import NotRequired
 from weakref import WeakKeyDictionary
 
 from pydantic_core import to_json
@@ -34,26 +35,27 @@ class _Answer(TypedDict):
     """What the answers to a single image and to one of several have in common."""
 
     predictions: list[Candidate]
+    known: NotRequired[bool]
     image: ImageInfo
     batch_size: int
     timing_ms: TimingMs
 
 
 def prediction_response(context: RequestContext, model: ServedModel, prediction: Prediction) -> PredictionResponse:
-    return {"request_id": context.request_id, "model": model_ref(model), **_answer(context, prediction)}
+    return {"request_id": context.request_id, "model": model_ref(model), **_answer(context, model, prediction)}
 
 
 def batch_response(context: RequestContext, model: ServedModel, results: list[FileResult | Problem]) -> BatchResponse:
     return {"request_id": context.request_id, "model": model_ref(model), "results": results}
 
 
-def file_result(context: RequestContext, prediction: Prediction) -> FileResult:
-    return {"status": 200, **_answer(context, prediction)}
+def file_result(context: RequestContext, model: ServedModel, prediction: Prediction) -> FileResult:
+    return {"status": 200, **_answer(context, model, prediction)}
 
 
-def _answer(context: RequestContext, prediction: Prediction) -> _Answer:
+def _answer(context: RequestContext, model: ServedModel, prediction: Prediction) -> _Answer:
     image, stages = prediction.image, prediction.stages
-    return {
+    answer: _Answer = {
         "predictions": _candidates(prediction),
         "image": {"width": image.width, "height": image.height, "format": image.format},
         "batch_size": prediction.batch_size,
@@ -65,6 +67,9 @@ def _answer(context: RequestContext, prediction: Prediction) -> _Answer:
             "total": milliseconds(context.seconds()),
         },
     }
+    if model.manifest.known is not None:
+        answer["known"] = prediction.ranked[0].probability >= model.manifest.known.threshold
+    return answer
 
 
 def model_ref(model: ServedModel) -> ModelRef:

@@ -1,9 +1,13 @@
 """The wire types, each once: what integrators see in the OpenAPI document, and what handlers build."""
 
-from typing import Annotated, Literal
+from typing import (
+    Annotated,
+    Literal,
+    NotRequired,  # pydantic reads the standard library's from Python 3.12 on
+)
 
 from pydantic import Field
-from typing_extensions import TypedDict  # pydantic reads the standard library's from Python 3.12 on
+from typing_extensions import TypedDict
 
 from app.image.formats import Format
 from app.model.manifest import Base, Preprocessing
@@ -21,6 +25,16 @@ Fallback = Annotated[
     Field(
         description="True if the service serves its fallback instead of the model it was configured to serve.",
         examples=[False],
+    ),
+]
+
+
+Known = Annotated[
+    bool,
+    Field(
+        description="False if the image probably shows none of the model's classes: the first probability is below "
+        "the threshold that was fitted when the model was trained. Absent for a model without one.",
+        examples=[True],
     ),
 ]
 
@@ -69,6 +83,7 @@ class PredictionResponse(TypedDict):
     request_id: RequestId
     model: ModelRef
     predictions: list[Candidate]
+    known: NotRequired[Known]
     image: ImageInfo
     batch_size: BatchSize
     timing_ms: TimingMs
@@ -90,6 +105,7 @@ class FileResult(TypedDict):
 
     status: Literal[200]
     predictions: list[Candidate]
+    known: NotRequired[Known]
     image: ImageInfo
     batch_size: BatchSize
     timing_ms: TimingMs

@@ -70,6 +70,11 @@ class CutNetwork:
         state = self.whole.state_dict(keep_vars=True)
         return [name for name, tensor in state.items() if id(tensor) in own]
 
+    def frozen_tensors(self) -> dict[str, Tensor]:
+        """Those that decide what the frozen side makes of an image."""
+        trained = set(self.trained_names())
+        return {name: tensor for name, tensor in self.whole.state_dict().items() if name not in trained}
+
     def trained_tensors(self) -> dict[str, Tensor]:
         state = self.whole.state_dict()
         return {name: state[name] for name in self.trained_names()}
@@ -110,8 +115,9 @@ def cut_network(
     _own_memory(trained)
     replace_dropout(trained, dropout)
     layers = nn.Sequential(Normalise(preprocessing), *frozen)
+    frozen_side = Frozen(layers)  # which may hold the others as well, and comes first
     trained_side = nn.Sequential(*trained).requires_grad_(requires_grad=True)
-    return CutNetwork(network, Frozen(layers), trained_side, learns_statistics)
+    return CutNetwork(network, frozen_side, trained_side, learns_statistics)
 
 
 def _draw_head(network: nn.Module, classes: int, seed: int) -> dict[str, Tensor]:

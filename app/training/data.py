@@ -30,7 +30,8 @@ FOLDERS: dict[str, Folder] = {
 class LabelledFile:
     """A file that should hold an image, and the class that it should show.
 
-    ``path`` is relative to the data folder, with ``/``; ``part`` is set by the folders ``train``, ``val`` and ``test``.
+    ``path`` is relative to the data folder, with ``/``; ``part`` is set by the folders ``train``, ``val`` and ``test``; a
+    ``train`` without a ``val`` is still to be divided.
     """
 
     path: str
@@ -129,6 +130,8 @@ def _label(path: PurePosixPath, parts: Mapping[str, Folder]) -> LabelledFile | R
         if part is None:
             return Refused(relative, f"beside {' and '.join(sorted(parts))}, in none of them")
         inside = path.relative_to(path.parts[0])
+        if part == "train" and "validation" not in parts.values():
+            part = None
     if inside.name.startswith("."):
         return Refused(relative, "a hidden file")
     if inside.suffix.lower() not in SUFFIXES:

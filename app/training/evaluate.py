@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.errors import ModelError
 from app.settings import read_settings
-from app.training.command_line import EXCLUDE, positive
+from app.training.arguments import EXCLUDE, positive
 from app.training.evaluation import Question, evaluate
 from app.training.terminal import terminal
 

@@ -8,14 +8,14 @@ rows nobody names, never a name without its row.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from app.image.views import Pixels
@@ -92,10 +92,10 @@ def _sync(file: FileIO) -> None:
     os.fsync(file.fileno())
 
 
-def tensors_digest(module: nn.Module) -> str:
-    """SHA-256 of every tensor of a network, names and shapes included: of what really computes."""
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, shapes and every bit: of what really computes, whatever it is called."""
     digest = hashlib.sha256()
-    for name, tensor in sorted([*module.named_parameters(), *module.named_buffers()], key=lambda one: one[0]):
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -6,8 +6,8 @@ from contextlib import nullcontext
 
 from app.errors import ModelError
 from app.settings import read_settings
-from app.training.command_line import parse_options
 from app.training.distributed import Ranks, choose_device
+from app.training.options import parse_options
 from app.training.steps import finetune
 from app.training.terminal import terminal
 

@@ -45,7 +45,8 @@ def augmented_loader(run: Run) -> Callable[[Path, tuple[int, int] | None], Pixel
 
     def load(path: Path, place: tuple[int, int] | None) -> Pixels:
         if place is None or augment == "none":
-            return read_views(run, path, preprocessing.centre_crop())[0]
+            centre: Pixels = read_views(run, path, preprocessing.centre_crop())[0]
+            return centre
         generator = np.random.default_rng([seed, *place])
         if augment == "light":
             views = light_views(preprocessing)
@@ -92,7 +93,7 @@ def feature_facts(run: Run) -> dict[str, object]:
     """Everything that decides what a row of features holds: the very tensors that compute it, and how they do."""
     device = run.device
     return {
-        "tensors": tensors_digest(run.network.frozen),
+        "tensors": tensors_digest(run.network.frozen_tensors()),
         "architecture": run.base.manifest.architecture,
         "cut": run.options.train,
         "preprocessing": run.preprocessing.model_dump(mode="json"),

@@ -64,7 +64,7 @@ def checkpoint_file(run: Run) -> CheckpointFile:
         "train": run.options.train,
         "augment": run.options.augment,
         "scale": run.options.scale,
-        "base": tensors_digest(run.network.whole),
+        "base": tensors_digest(run.network.whole.state_dict()),
         "data": run.split.sha256,
         "cache": str(run.options.cache_features),
         "torch": str(torch.__version__),

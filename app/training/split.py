@@ -160,8 +160,11 @@ def _wanted(member: _Member, group: str, seed: int, shares: Shares) -> Part | No
     """The part that a folder or the past gives to a picture."""
     image, picture = member.image, member.picture
     if image is not None and image.part is not None:
-        if image.part != "validation":
-            return image.part
+        if image.part == "train":
+            tested = _draw(seed, group) < shares.test or (picture and picture.part == "test")
+            return "test" if tested else "train"
+        if image.part == "test":
+            return "test"
         if not shares.validation:
             return "test"
         return "validation" if _draw(seed, f"{group} folder") < 1 / 2 else "calibration"

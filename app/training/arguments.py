@@ -3,18 +3,19 @@
 import argparse
 import os
 import re
-from dataclasses import fields
 from pathlib import Path
+from typing import Literal, get_args
 
 from app.heads.thresholds import COVERAGE
 from app.model.manifest import NAME_PATTERN
 from app.model.network import TORCHVISION_VGGS
 from app.training.augment import AUGMENTS, SCALES
 from app.training.cut import TRAIN, Train
-from app.training.options import KEPT, SOLVERS, Options
-from app.training.recipe import CLASS_WEIGHTS, MIXES, SCHEDULES, Recipe
+from app.training.recipe import CLASS_WEIGHTS, MIXES, SCHEDULES
 from app.training.scratch import INITS
 
+Solver = Literal["lbfgs", "sgd"]
+SOLVERS: tuple[Solver, ...] = get_args(Solver)
 # Learning rate, epochs and epochs of warm-up; measured on 1,000 photographs of cats and dogs for head and classifier.
 RATES: dict[Train, tuple[float, int, int]] = {
     "head": (3e-2, 20, 0),
@@ -43,43 +44,7 @@ was killed starts from it. To free the space, remove the folder .training/ in th
 EXCLUDE = "a list of files to leave out, one per line; # begins a comment"
 
 
-def parse_options(arguments: list[str] | None, description: str | None) -> Options:
-    parser = _parser(description)
-    given = parser.parse_args(arguments)
-    fault = _choose(given)
-    if fault:
-        parser.error(fault)
-    rate, epochs, warmup = RATES[given.train]
-    given.lr = given.lr or rate
-    given.epochs = given.epochs or epochs
-    given.warmup_epochs = given.warmup_epochs if given.warmup_epochs is not None else warmup
-    given.step_epochs = given.step_epochs or max(1, given.epochs * 2 // 3)
-    recipe = Recipe(**{one.name: getattr(given, one.name) for one in fields(Recipe)})
-    others = {one.name: getattr(given, one.name) for one in fields(Options) if one.name != "recipe"}
-    return Options(recipe=recipe, **others)
-
-
-def _choose(given: argparse.Namespace) -> str | None:
-    """Fill in what follows from the other options, or say what does not go together."""
-    from_scratch = given.weights == "none"
-    given.train = given.train or ("all" if from_scratch else "head")
-    if from_scratch and given.train != "all":
-        return "--weights none leaves nothing to freeze: it needs --train all"
-    if given.net_a and not from_scratch:
-        return "--net-a is for --weights none"
-    by_steps = given.train != "head" or given.augment not in KEPT or not given.cache_features
-    by_steps = by_steps or any(one is not None for one in (given.lr, given.epochs, given.validation))
-    given.solver = given.solver or ("sgd" if by_steps else "lbfgs")
-    if given.solver == "lbfgs" and by_steps:
-        return (
-            "--solver lbfgs fits a head to features that are kept: it has no --lr, --epochs or --validation, and goes "
-            "with --train head and --augment none or light"
-        )
-    given.scale = given.scale or ("jitter" if given.augment == "paper" else "256")
-    return None
-
-
-def _parser(description: str | None) -> argparse.ArgumentParser:
+def make_parser(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -130,13 +95,13 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     )
     add("--known-coverage", type=_positive_share, default=COVERAGE, metavar="SHARE", help=known)
     augment = (
-        "light: the centre, its mirror image and two more crops, kept; crop: a random crop and a flip; paper: that and"
-        " a colour shift (VGG paper, 3.1); trivial: that and one operation of TrivialAugmentWide; for the last three the"
+        "light: the centre, its mirror image and two more crops, kept; crop: any crop and a flip; paper: that and"
+        " a colour shift (VGG paper, 3.1); trivial: that and an operation of TrivialAugmentWide; for the last three the"
         " frozen layers run in every epoch (default: %(default)s)"
     )
     add("--augment", choices=AUGMENTS, default="none", help=augment)
     scale = (
-        "short side that the crops of crop, paper and trivial are cut from, for crops of 224; jitter: any of 256 to 512;"
+        "short side that the crops of crop, paper and trivial are cut from, for crops of 224; jitter: 256 to 512;"
         " the model is then served at 384 (VGG paper, 3.2) (default: jitter for paper, else 256)"
     )
     add("--scale", choices=tuple(SCALES), help=scale)
