@@ -75,13 +75,15 @@ def cross_fit(problem: Problem, seed: int, progress: Progress = lambda: None) ->
     pairs = {
         frozenset(pair): fitter.path((problem.folds != pair[0]) & (problem.folds != pair[1]))
         for pair in combinations(folds, 2)
+        if len(folds) > 2
     }
     logits = torch.zeros(len(problem.targets), problem.classes)
     chosen: list[int] = []
     for i in folds:
-        losses = [fitter.loss(pairs[frozenset((i, j))], problem.folds == j) for j in folds if j != i]
-        # Two folds leave no second one to choose by: the middle of the range is no choice at all.
-        best = int(torch.stack(losses).sum(0).argmin()) if len(folds) > 2 else len(RIDGES) // 2
+        best = len(RIDGES) // 2  # two folds leave no second one to choose by
+        if pairs:
+            losses = [fitter.loss(pairs[frozenset((i, j))], problem.folds == j) for j in folds if j != i]
+            best = int(torch.stack(losses).sum(0).argmin())
         chosen.append(best)
         logits[problem.folds == i] = single[i][best].logits(fitter.shown(problem.folds == i))
     overall = int(torch.stack([fitter.loss(single[i], problem.folds == i) for i in folds]).sum(0).argmin())

@@ -28,7 +28,8 @@ def choose_device(settings: Settings) -> torch.device:
     """The settings' device; with several processes on CUDA, each its own as far as they go round."""
     device = resolve_device(settings.device)
     if device.type == "cuda" and "LOCAL_RANK" in os.environ:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+        rank, devices = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        device = torch.device("cuda", rank % devices if devices else rank)
     if device.type == "cuda":
         torch.cuda.set_device(device)
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

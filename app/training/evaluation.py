@@ -5,7 +5,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import cast
@@ -60,7 +60,7 @@ class Evaluation:
     targets: Tensor
     logits: Tensor
     seconds: float
-    seen: Counter[str]
+    seen: Counter[str] = field(default_factory=Counter)
 
     def top(self, k: int) -> Share:
         return top_share(self.logits, self.targets, k)

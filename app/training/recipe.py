@@ -1,5 +1,6 @@
 """How to train, in numbers, and the optimiser and schedule that they mean."""
 
+import warnings
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Literal, get_args
@@ -89,5 +90,8 @@ def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe) -> LRSchedu
 def step_scheduler(scheduler: LRScheduler, nll: float) -> None:
     if isinstance(scheduler, ReduceLROnPlateau):
         scheduler.step(nll)
-    else:
+        return
+    with warnings.catch_warnings():
+        # A run that was interrupted in the last step of an epoch steps here first; the optimiser has, before.
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
         scheduler.step()

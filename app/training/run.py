@@ -16,7 +16,7 @@ from app.training.augment import scaled
 from app.training.base import PreparedBase, draw_base, read_base
 from app.training.classes import choose_labels, class_names
 from app.training.cut import CutNetwork, cut_network
-from app.training.data import Listing, Refused, list_images, read_exclusions
+from app.training.data import Refused, list_images, read_exclusions
 from app.training.distributed import Ranks
 from app.training.inspection import CACHE, UsableImage, inspect
 from app.training.lineage import KnownPicture, are_among, read_lineage, read_pictures
@@ -69,7 +69,6 @@ def prepare_run(options: Options, settings: Settings, ranks: Ranks) -> Run:
     """Read the base and the data. Raises ``ModelError`` with what is wrong with either."""
     library, reader = Library.from_settings(settings), Reader(settings.max_pixels, exact=settings.decode == "exact")
     listing = list_images(options.data, read_exclusions(options.exclude))
-    _require_shares_that_count(options, listing)
     labels = choose_labels(listing.classes, options.labels, library.models_dir)
     base = _base(options, labels, library)
     with ranks.one_after_the_first():
@@ -95,17 +94,6 @@ def prepare_run(options: Options, settings: Settings, ranks: Ranks) -> Run:
     )
 
 
-def _require_shares_that_count(options: Options, listing: Listing) -> None:
-    """Raises ``ModelError`` for a share of what the folders have divided already."""
-    parts = {file.part for file in listing.files}
-    for part, given, name in (("validation", options.validation, "val"), ("test", options.test or None, "test")):
-        if part in parts and given is not None:
-            raise ModelError(
-                f"{listing.root} has a folder {name}/, which is the {part} part as it is: leave --{part} out, or put "
-                "its images with the others."
-            )
-
-
 def _base(options: Options, labels: list[Label], library: Library) -> PreparedBase:
     if options.weights == "base":
         return read_base(options.base, options.name, library)
@@ -118,7 +106,8 @@ def _split(
     options: Options, usable: Sequence[UsableImage], names: Sequence[str], base: PreparedBase, library: Library
 ) -> tuple[Split, list[Refused]]:
     known = known_pictures(options, base, library)
-    return make_split(usable, names, options.recipe.seed, Shares(options.held_out, options.test), known)
+    shares = Shares(options.held_out, options.test, beside_folder=options.validation is not None)
+    return make_split(usable, names, options.recipe.seed, shares, known)
 
 
 def known_pictures(options: Options, base: PreparedBase, library: Library) -> list[KnownPicture]:

@@ -43,10 +43,15 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How much of the data is held out. Without ``validation`` nothing has to be chosen by a part of its own."""
+    """How much of the data is held out. Without ``validation`` nothing has to be chosen by a part of its own.
+
+    What has a folder of its own beside ``train`` is taken from there; ``beside_folder`` takes the share for validation
+    from ``train`` as well. The share for the test always is.
+    """
 
     validation: float
     test: float
+    beside_folder: bool = False
 
     def part(self, place: float) -> Part:
         """For a number from 0 to 1."""
@@ -161,8 +166,9 @@ def _wanted(member: _Member, group: str, seed: int, shares: Shares) -> Part | No
     image, picture = member.image, member.picture
     if image is not None and image.part is not None:
         if image.part == "train":
-            tested = _draw(seed, group) < shares.test or (picture and picture.part == "test")
-            return "test" if tested else "train"
+            if picture and picture.part == "test":
+                return "test"
+            return replace(shares, validation=shares.validation * shares.beside_folder).part(_draw(seed, group))
         if image.part == "test":
             return "test"
         if not shares.validation:

@@ -18,4 +18,6 @@ def clouds(count: int, width: int, classes: int, distance: float, seed: int = 0)
 
 def problem(features: Tensor, targets: Tensor, classes: int, folds: int = 5, balanced: bool = False) -> Problem:
     groups = np.arange(len(targets))
-    return Problem(features[:, None], targets, classes, group_folds(targets.numpy(), groups, folds, 0), groups, balanced)
+    return Problem(
+        features[:, None], targets, classes, group_folds(targets.numpy(), groups, folds, 0), groups, balanced
+    )

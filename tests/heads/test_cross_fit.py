@@ -45,7 +45,7 @@ def test_each_answer_is_by_the_head_of_its_fold_and_changes_with_no_label_in_it(
 
 
 def test_the_curve_falls_with_more_rows_and_ends_at_the_whole() -> None:
-    features, targets = clouds(400, 60, 4, 1.2)
+    features, targets = clouds(400, 60, 4, 0.4)
     calls: list[None] = []
     found = cross_fit(problem(features, targets, 4), 0, lambda: calls.append(None))
     assert len(calls) == fits_needed(5)

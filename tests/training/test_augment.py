@@ -6,7 +6,17 @@ from PIL import Image
 from app.image.reader import Reader
 from app.image.views import Pixels
 from app.preparing.origin import torchvision_preprocessing
-from app.training.augment import EIGENVALUES, EIGENVECTORS, Scale, light_views, random_crop, scaled, shift_colour, ten_crops, trivial
+from app.training.augment import (
+    EIGENVALUES,
+    EIGENVECTORS,
+    Scale,
+    light_views,
+    random_crop,
+    scaled,
+    shift_colour,
+    ten_crops,
+    trivial,
+)
 from tests.pictures import encode, photograph, plain
 
 PREPROCESSING = torchvision_preprocessing()

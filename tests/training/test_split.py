@@ -21,9 +21,7 @@ def digest(text: str) -> str:
 
 def look(number: int, kind: str = "cat") -> Look:
     generator = np.random.default_rng([number, kind == "dog"])
-    return Look(
-        int.from_bytes(generator.bytes(8), "big"), generator.integers(0, 256, 192).astype(np.uint8).tobytes()
-    )
+    return Look(int.from_bytes(generator.bytes(8), "big"), generator.integers(0, 256, 192).astype(np.uint8).tobytes())
 
 
 def nearly(other: Look) -> Look:
