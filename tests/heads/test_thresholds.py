@@ -19,5 +19,5 @@ def test_as_strict_as_the_coverage_allows() -> None:
     assert fit_threshold(SCORES, RIGHT, 0.5) == Threshold(pytest.approx(0.7), 0.8, 0.25)
     assert fit_threshold(SCORES, RIGHT, 1.0) == Threshold(0.5, 1.0, pytest.approx(0.4))
     assert fit_threshold(SCORES[:0], RIGHT[:0]) is None
-    answered = (SCORES >= fit_threshold(SCORES, RIGHT, 0.5).value).double().mean()  # type: ignore[union-attr]
+    answered = (fit_threshold(SCORES, RIGHT, 0.5).value <= SCORES).double().mean()  # type: ignore[union-attr]
     assert float(answered) == pytest.approx(0.8)

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from app.training.cut import TRAIN
 from app.training.arguments import make_parser
+from app.training.cut import TRAIN
 from app.training.options import Options, parse_options
 
 

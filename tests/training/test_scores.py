@@ -11,7 +11,6 @@ from app.training.scores import (
     class_qualities,
     confusion,
     macro_f1,
-    nll,
     reliability,
     top_share,
 )
