@@ -30,8 +30,8 @@ FOLDERS: dict[str, Folder] = {
 class LabelledFile:
     """A file that should hold an image, and the class that it should show.
 
-    ``path`` is relative to the data folder, with ``/``; ``part`` is set by the folders ``train``, ``val`` and ``test``; a
-    ``train`` without a ``val`` is still to be divided.
+    ``path`` is relative to the data folder, with ``/``; ``part`` is set by the folders ``train``, ``val`` and ``test``;
+    a ``train`` without a ``val`` is still to be divided.
     """
 
     path: str

@@ -106,7 +106,7 @@ def cross_fitted_answers(run: Run, study: HeadStudy, answering: Source) -> Answe
     """Out of fold, and for the test by the exported head."""
     test = run.split.part("test")
     tested = study.fit.head.logits(head_features(run, answering, test)[:, 0]) if test else study.fit.logits[:0]
-    origins: list[Origin] = ["cross-validation"] * len(study.samples) + ["test"] * len(test)
+    origins: list[Origin] = [*["cross-validation" for _ in study.samples], *["test" for _ in test]]
     folds = np.concatenate([study.folds, np.full(len(test), NO_FOLD)])
     return unseen(run, Answers([*study.samples, *test], origins, torch.cat([study.fit.logits, tested]), folds))
 

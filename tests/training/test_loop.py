@@ -186,7 +186,7 @@ def test_an_interruption_in_the_last_step_loses_nothing() -> None:
         if len(steps) == 6:
             os.kill(os.getpid(), signal.SIGINT)
 
-    one._backward = interrupt  # type: ignore[method-assign]
+    one._backward = interrupt  # type: ignore[method-assign,assignment]
     with pytest.raises(KeyboardInterrupt):
         one.run()
     assert [(state["epoch"], state["step"]) for state in saved] == [(0, 6)]

@@ -73,6 +73,7 @@ def test_a_run_becomes_a_folder_that_tells_all_about_it(run: Run, store: Path) -
 
 def test_the_facts_are_enough_to_make_it_again(run: Run) -> None:
     facts = facts_of(run, PROGRESS)
+    assert run.base.root is not None
     assert facts["base"].startswith(f"{BASE}, weights SHA-256 {run.base.root.weights_sha256}")
     assert "seed 620" in facts["recipe"]
     assert facts["best epoch"] == "2, by the validation part"

@@ -80,8 +80,8 @@ def test_every_option_tells_its_default(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_head_is_fitted_at_once_unless_something_asks_for_steps() -> None:
-    for arguments in ((), ("--augment", "light"), ("--solver", "lbfgs")):
-        options = parse(*arguments)
+    for fitted in ([], ["--augment", "light"], ["--solver", "lbfgs"]):
+        options = parse(*fitted)
         assert options.is_cross_fitted
         assert (options.held_out, options.keeps_features) == (0, True)
     steps = ("--lr", "1"), ("--epochs", "3"), ("--validation", "0.3"), ("--augment", "paper"), ("--train", "classifier")

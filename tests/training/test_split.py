@@ -128,7 +128,7 @@ def test_the_process_wide_generator_is_left_alone() -> None:
 def test_a_small_class_is_in_every_part_that_is_needed() -> None:
     for count in (3, 4, 6):
         counts = split(pictures(dogs=count)).counts()
-        assert all(counts[part]["dog"] for part in ("train", "validation", "calibration"))  # type: ignore[index]
+        assert all(counts[part]["dog"] for part in ("train", "validation", "calibration"))
 
 
 def test_too_few_pictures_are_an_error_that_names_the_class() -> None:
