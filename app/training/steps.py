@@ -106,9 +106,10 @@ def cross_fitted_answers(run: Run, study: HeadStudy, answering: Source) -> Answe
     """Out of fold, and for the test by the exported head."""
     test = run.split.part("test")
     tested = study.fit.head.logits(head_features(run, answering, test)[:, 0]) if test else study.fit.logits[:0]
-    origins: list[Origin] = [*["cross-validation" for _ in study.samples], *["test" for _ in test]]
+    samples = [*study.samples, *test]
+    origins: list[Origin] = ["test" if sample.part == "test" else "cross-validation" for sample in samples]
     folds = np.concatenate([study.folds, np.full(len(test), NO_FOLD)])
-    return unseen(run, Answers([*study.samples, *test], origins, torch.cat([study.fit.logits, tested]), folds))
+    return unseen(run, Answers(samples, origins, torch.cat([study.fit.logits, tested]), folds))
 
 
 def held_out_answers(run: Run, answering: Source) -> Answers:

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from app.image.reader import Reader
@@ -53,3 +54,17 @@ def test_a_limit_that_is_raised_or_lowered_holds_for_what_was_seen_before(tmp_pa
     assert len(look_at(data, cache, 1000)[1]) == 2
     assert len(look_at(data, cache)[0]) == 2
     assert len(look_at(data, cache, 1000)[1]) == 2
+
+
+def test_several_processes_may_inspect_at_once(tmp_path: Path) -> None:
+    """They wrote to one file of one name, and all but the first found it gone."""
+    data, cache = tmp_path / "data", tmp_path / "seen.jsonl"
+    for number in range(12):
+        draw(data / f"cat.{number}.png", "cat", number)
+        draw(data / f"dog.{number}.png", "dog", number)
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(6):
+            cache.unlink(missing_ok=True)
+            found = [pool.submit(look_at, data, cache) for _ in range(4)]
+            assert {len(one.result()[0]) for one in found} == {24}
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []

@@ -102,6 +102,48 @@ def test_a_vggs_classifier_is_trained_and_the_export_answers_as_it_was_measured(
     assert "top1_validation" not in measured  # it has chosen the epoch
 
 
+def kinds(folder: Path, count: int) -> Path:
+    for number in range(count):
+        for kind in ("cat", "dog"):
+            draw(folder / f"{kind}.{number}.png", kind, number)
+    return folder
+
+
+def history(store: Path) -> list[dict[str, str]]:
+    with (store / "catdog" / "metrics.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def run(store: Path, data: Path, *arguments: str) -> Manifest:
+    given = ["--data", str(data), "--base", BASE.name, "--validation", "0.4", *arguments]
+    finetune(parse_options(given, None), Settings(store_dir=store, device="cpu"), Ranks(torch.device("cpu")))
+    return load_model("catdog", Settings(store_dir=store, device="cpu")).manifest
+
+
+def test_from_scratch_it_learns_and_the_export_stands_alone(vgg_store: Path, tmp_path: Path) -> None:
+    """VGG-11 from nothing, tells warm pictures from cold ones after a few passes."""
+    steps = ["--epochs", "5", "--lr", "0.01", "--batch-size", "8", "--patience", "0", "--dropout", "0"]
+    manifest = run(vgg_store, kinds(tmp_path / "data", 12), "--weights", "none", "--architecture", "vgg11", *steps)
+    assert manifest.base is None
+    assert manifest.architecture == "vgg11"
+    rows = history(vgg_store)
+    assert float(rows[-1]["train_loss"]) < 0.5 * float(rows[0]["train_loss"])
+    assert float(rows[-1]["train_accuracy"]) > 0.9
+
+
+def test_fine_tuning_begins_with_the_fitted_head_and_mixes_maps(vgg_store: Path, tmp_path: Path) -> None:
+    """What was fitted beforehand answers right from the first epoch on, while the rate is still rising."""
+    steps = ["--train", "fine-tune", "--mix", "mixup", "--epochs", "1", "--batch-size", "8", "--dropout", "0"]
+    manifest = run(vgg_store, kinds(tmp_path / "data", 12), *steps)
+    assert manifest.training is not None
+    assert manifest.training.metrics["top1"] == 1
+    changed = map_tensors(ModelStore(vgg_store, "catdog").weights).keys()
+    assert CLASSIFIER < changed
+    assert {name for name in changed if name.startswith("features.")} == {
+        f"features.{layer}.{kind}" for layer in (16, 18) for kind in ("weight", "bias")
+    }
+
+
 def test_what_was_found_and_left_out_is_told_before_anything_is_trained(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
