@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 from app.errors import ModelError
+from app.training.batches import epoch_batches, pieces
 from app.training.checkpoint import State
 from app.training.cut import CutNetwork
 from app.training.distributed import Ranks, cpu_copy
@@ -139,12 +139,12 @@ class Trainer:
         seed = seed_for(self.recipe.seed, self.progress.epoch, self.progress.step, 1)
         inputs, targets = mixed(self.recipe.mix, inputs, classes, self.network.head.out_features, seed)
         self.optimizer.zero_grad(set_to_none=True)
-        pieces = list(_pieces(len(own), self.recipe.accumulate))
-        for number, piece in enumerate(pieces):
+        parts = list(pieces(len(own), self.recipe.accumulate))
+        for number, piece in enumerate(parts):
             rows = slice(offset + piece.start, offset + piece.stop)
             for dropout in self.network.dropouts():
                 dropout.set_step(seed, rows, batch_size)
-            with self._synchronising(last=number == len(pieces) - 1):
+            with self._synchronising(last=number == len(parts) - 1):
                 self._backward(inputs[piece], targets[piece], batch_size)
         with self._warming_up():
             self.scaler.step(self.optimizer)
@@ -265,19 +265,6 @@ class Trainer:
             }
             self.save(state | vars(progress))
         self._saved_at = time.monotonic()
-
-
-def epoch_batches(samples: Sequence[Sample], recipe: Recipe, epoch: int) -> list[list[Sample]]:
-    """The whole epoch's batches, the same in every process; the last one may be smaller, nothing is dropped."""
-    order = np.random.default_rng([recipe.seed, epoch]).permutation(len(samples))
-    shuffled = [samples[place] for place in order]
-    return [shuffled[start : start + recipe.batch_size] for start in range(0, len(shuffled), recipe.batch_size)]
-
-
-def _pieces(count: int, wanted: int) -> Iterator[slice]:
-    """``count`` rows in at most ``wanted`` pieces; one, even if empty, since every process must take part."""
-    pieces = max(1, min(wanted, count))
-    return (slice(count * n // pieces, count * (n + 1) // pieces) for n in range(pieces))
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from app.training.head_study import HeadStudy
 from app.training.lineage import SEEN, SPLIT, write_seen
 from app.training.loop import Progress, Row
 from app.training.measurement import NO_FOLD, Measurement
+from app.training.options import KEPT
 from app.training.report import Contents, write_report
 from app.training.run import Run
 
@@ -97,9 +98,11 @@ def facts_of(run: Run, progress: Progress, study: HeadStudy | None = None) -> di
     """What a reader needs to make the model again."""
     counts = {part: count.total() for part, count in run.split.counts().items() if count}
     recipe, alike, root = asdict(run.options.recipe), run.split.alike(), run.base.root
+    scale = f"scale {run.options.scale}"
     facts = {
         "base": f"{root.model}, weights SHA-256 {root.weights_sha256}" if root else f"none: {run.options.init}",
-        "trained": f"{run.options.train}, augmentation: {run.options.augment}, scale: {run.options.scale}",
+        "trained": run.options.train,
+        "augmentation": run.options.augment if run.options.augment in KEPT else f"{run.options.augment}, {scale}",
         "images": ", ".join(f"{part} {count}" for part, count in counts.items()),
         "left out": f"{len(run.refused)} files, see excluded.csv",
         "split": f"split.csv, SHA-256 {run.split.sha256}",

@@ -13,7 +13,7 @@ from app.errors import ModelError
 from app.training.cut import CutNetwork, Frozen
 from app.training.distributed import Ranks
 from app.training.dropout import RowDropout
-from app.training.loop import Trainer, epoch_batches
+from app.training.loop import Trainer
 from app.training.recipe import Recipe, make_optimizer, make_scheduler
 from app.training.split import Sample
 
@@ -108,15 +108,6 @@ def test_it_learns_and_the_schedule_steps() -> None:
     assert losses[-1] < 0.6 * losses[0]
     assert one.progress.history[-1]["train_accuracy"] > 0.85
     assert [round(row["lr"], 6) for row in one.progress.history] == [0.1, 0.1, 0.01, 0.01]
-
-
-def test_every_picture_is_seen_once_an_epoch_in_another_order_each_time() -> None:
-    batches = [epoch_batches(SAMPLES, recipe(), epoch) for epoch in (0, 1)]
-    orders = [[one.index for batch in each for one in batch] for each in batches]
-    assert [len(batch) for batch in batches[0]] == [8, 8, 8, 8, 8, 3]
-    assert sorted(orders[0]) == sorted(orders[1]) == list(range(43))
-    assert orders[0] != orders[1]
-    assert batches[0] == epoch_batches(SAMPLES, recipe(), 0)
 
 
 @pytest.mark.parametrize("schedule", ["step", "plateau", "cosine"])
