@@ -4,7 +4,6 @@ Sources: Simonyan & Zisserman 2015, section 3.1 (scale jitter, random crop of th
 Krizhevsky et al. 2012, section 4.1 (colour shift along the principal components of ImageNet's pixels, ten crops).
 """
 
-import threading
 from typing import Literal, get_args
 
 import numpy as np
@@ -14,6 +13,7 @@ from torchvision.transforms.v2 import TrivialAugmentWide
 
 from app.image.views import CENTRE, Pixels, Place, Views
 from app.model.manifest import Preprocessing
+from app.training.seeded import drawing_from
 
 Augment = Literal["none", "light", "crop", "paper", "trivial"]
 AUGMENTS: tuple[Augment, ...] = get_args(Augment)
@@ -21,7 +21,6 @@ Scale = Literal["256", "384", "jitter"]
 # Of S in the paper, the short side of the photograph that a crop of 224 is cut from: fixed, or any from a range.
 SCALES: dict[Scale, tuple[int, int]] = {"256": (256, 256), "384": (384, 384), "jitter": (256, 512)}
 PAPER_CROP = 224
-_drawing = threading.Lock()
 # Of RGB in 0..1, from facebook's fb.resnet.torch. Rows are R, G, B; columns are the components.
 EIGENVALUES = np.array([0.2175, 0.0188, 0.0045])
 EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
@@ -56,8 +55,7 @@ def light_views(preprocessing: Preprocessing) -> Views:
 
 def trivial(pixels: Pixels, seed: int) -> Pixels:
     """One operation at a random strength (Müller & Hutter 2021) on an image (side, side, 3), as torchvision does it."""
-    with _drawing, torch.random.fork_rng(devices=[]):  # torchvision draws from the one generator of the process
-        torch.manual_seed(seed)
+    with drawing_from(seed):
         changed = TrivialAugmentWide()(torch.from_numpy(pixels.copy()).permute(2, 0, 1))
     return np.ascontiguousarray(changed.permute(1, 2, 0).numpy())
 

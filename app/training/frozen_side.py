@@ -95,7 +95,7 @@ def feature_facts(run: Run) -> dict[str, object]:
     return {
         "tensors": tensors_digest(run.network.frozen_tensors()),
         "architecture": run.base.manifest.architecture,
-        "cut": run.options.train,
+        "cut": "block5" if run.options.train == "fine-tune" else run.options.train,
         "preprocessing": run.preprocessing.model_dump(mode="json"),
         "views": str(kept_views(run)),
         "decode": run.settings.decode,

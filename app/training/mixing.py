@@ -1,11 +1,11 @@
 """Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019), as torchvision has them, drawn from a seed."""
 
-import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
 from app.errors import ModelError
 from app.training.recipe import Mix
+from app.training.seeded import drawing_from
 
 MAP_AXES = 4
 
@@ -22,7 +22,6 @@ def mixed(mix: Mix, inputs: Tensor, classes: Tensor, count: int, seed: int) -> t
             f"--mix {mix} mixes images: it needs --train block5, fine-tune or all, where the trunk learns."
         )
     transform = v2.MixUp(num_classes=count) if mix == "mixup" else v2.CutMix(num_classes=count)
-    with torch.random.fork_rng(devices=[]):  # which torchvision draws from
-        torch.manual_seed(seed)
+    with drawing_from(seed):
         images, shares = transform(inputs, classes)
     return images, shares

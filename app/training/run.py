@@ -97,6 +97,8 @@ def prepare_run(options: Options, settings: Settings, ranks: Ranks) -> Run:
 def _base(options: Options, labels: list[Label], library: Library) -> PreparedBase:
     if options.weights == "base":
         return read_base(options.base, options.name, library)
+    if options.name in (options.base, options.net_a):
+        raise ModelError(f"--name {options.name} is a model that is needed for this; choose another name.")
     return draw_base(
         options.base, options.architecture, tuple(labels), options.init, options.recipe.seed, options.net_a, library
     )
