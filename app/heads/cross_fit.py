@@ -4,7 +4,7 @@ Each fold is held out in turn. The ridge for the others is chosen among them alo
 without folds i and j serves both ways, so that this takes half as many fits as it sounds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 from app.heads.basis import Basis
 from app.heads.folds import Ints
 from app.heads.logistic import RIDGES, Head, class_weights, fit_path, lift
+from app.heads.temperature import fit_temperature
 
 CURVE_SHARES = (0.125, 0.25, 0.5)
 Mask = NDArray[np.bool_]
@@ -34,9 +35,15 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class CrossFit:
-    """``logits`` (N, classes) are out of fold, by ``fold_heads``; ``head`` is fitted on all rows with ``ridge``."""
+    """``logits`` (N, classes) are out of fold, by ``fold_heads``; ``head`` is fitted on all rows with ``ridge``.
+
+    ``temperature`` is the head's. ``temperatures`` (N,) are those of the heads of the folds: each fitted on rows that
+    the fold's head would be trained on, as answered by heads without them.
+    """
 
     logits: Tensor
+    temperatures: Tensor
+    temperature: float
     fold_heads: tuple[Head, ...]
     head: Head
     ridge: float
@@ -78,19 +85,23 @@ def cross_fit(problem: Problem, seed: int, progress: Progress = lambda: None) ->
         if len(folds) > 2
     }
     logits = torch.zeros(len(problem.targets), problem.classes)
+    temperatures = torch.ones(len(problem.targets), dtype=torch.float64)
     chosen: list[int] = []
     for i in folds:
         best = len(RIDGES) // 2  # two folds leave no second one to choose by
         if pairs:
             losses = [fitter.loss(pairs[frozenset((i, j))], problem.folds == j) for j in folds if j != i]
             best = int(torch.stack(losses).sum(0).argmin())
+            inner = {j: pairs[frozenset((i, j))][best] for j in folds if j != i}
+            temperatures[problem.folds == i] = fitter.temperature(inner)
         chosen.append(best)
         logits[problem.folds == i] = single[i][best].logits(fitter.shown(problem.folds == i))
     overall = int(torch.stack([fitter.loss(single[i], problem.folds == i) for i in folds]).sum(0).argmin())
+    temperature = fitter.temperature({i: single[i][overall] for i in folds})
     head = fitter.path(np.ones(len(problem.folds), bool), RIDGES[: overall + 1])[-1]
     curve = tuple(_learning_curve(fitter, chosen, seed, logits))
     fold_heads = tuple(lift(single[i][chosen[i]], fitter.basis) for i in folds)
-    return CrossFit(logits, fold_heads, lift(head, fitter.basis), RIDGES[overall], curve)
+    return CrossFit(logits, temperatures, temperature, fold_heads, lift(head, fitter.basis), RIDGES[overall], curve)
 
 
 class _Fitter:
@@ -120,6 +131,12 @@ class _Fitter:
 
     def shown(self, chosen: Mask) -> Tensor:
         return self.rows[chosen][:, 0]
+
+    def temperature(self, heads: Mapping[int, Head]) -> float:
+        """What the rows of some folds ask for, each answered by the head beside its fold."""
+        answers = [head.logits(self.shown(self.problem.folds == fold)) for fold, head in heads.items()]
+        targets = [self.problem.targets[self.problem.folds == fold] for fold in heads]
+        return fit_temperature(torch.cat(answers), torch.cat(targets))
 
     def loss(self, heads: Sequence[Head], chosen: Mask) -> Tensor:
         """(ridges,): the cross entropy over the rows, summed; balanced as the fit is."""

@@ -15,7 +15,6 @@ from app.heads.cross_fit import CrossFit, Problem, cross_fit, fits_needed
 from app.heads.folds import Ints, group_folds, groups_per_class
 from app.heads.logistic import Head, class_weights, fit_head
 from app.heads.suspects import Suspect, find_suspects
-from app.heads.temperature import cross_fitted
 from app.training.run import Run
 from app.training.scores import Share, top_share
 from app.training.split import Sample
@@ -73,8 +72,7 @@ def study_head(run: Run, samples: Sequence[Sample], features: Tensor) -> HeadStu
         fit = cross_fit(problem, seed, bar.update)
     if not (fit.head.is_finite() and torch.isfinite(fit.logits).all()):
         raise ModelError("The fitted head is not finite. Nothing is exported.")
-    temperatures = cross_fitted(fit.logits, targets, problem.folds)
-    probabilities = torch.softmax(fit.logits.double() / temperatures[:, None], 1)
+    probabilities = torch.softmax(fit.logits.double() / fit.temperatures[:, None], 1)
     nearest = leave_one_out(features[:, 0], targets, torch.from_numpy(groups), len(run.labels))
     return HeadStudy(
         samples=list(samples),

@@ -41,11 +41,20 @@ NO_FOLD = -1
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """The temperature of the exported network, and for each answer (N,) that of the network which gave it."""
+
+    exported: float
+    rows: Tensor
+
+
+@dataclass(frozen=True)
 class Answers:
     """``logits`` (N, classes) by a network that the sample had no part in.
 
     ``folds`` (N,) divides those that the temperature and the threshold are fitted on, so that each is judged by what
     the other folds ask for; -1 where nothing is fitted on a sample. ``seen`` of them the base was trained on.
+    Temperatures that are not ``fitted`` yet are fitted on the logits.
     """
 
     samples: Sequence[Sample]
@@ -53,6 +62,7 @@ class Answers:
     logits: Tensor
     folds: Ints
     seen: int = 0
+    fitted: Fitted | None = None
 
     @property
     def targets(self) -> Tensor:
@@ -182,10 +192,8 @@ def measure(
 ) -> Measurement:
     """``ten_crop`` (N, 10, classes) are logits in the samples' order."""
     logits, targets, folds = answers.logits.double(), answers.targets, answers.folds
-    fitting = torch.from_numpy(folds != NO_FOLD)
-    temperature = fit_temperature(logits[fitting], targets[fitting])
-    temperatures = torch.full((len(targets),), temperature, dtype=torch.float64)
-    temperatures[fitting] = cross_fitted(logits[fitting], targets[fitting], folds[fitting.numpy()])
+    fitted = answers.fitted or _fit_temperatures(logits, targets, folds)
+    temperatures = fitted.rows
     scaled = logits / temperatures[:, None]
     probabilities = torch.softmax(scaled, 1)
     matrix = confusion(targets, logits.argmax(1), len(labels))
@@ -198,13 +206,21 @@ def measure(
         ten_crop=top_share(crops, targets) if crops is not None else None,
         matrix=matrix,
         classes=class_qualities(matrix),
-        temperature=temperature,
+        temperature=fitted.exported,
         before=_calibration(logits, targets),
         after=_calibration(scaled, targets),
         known=_known(scores, right, folds, coverage),
         curve=risk_coverage(scores, right),
         learning=learning,
     )
+
+
+def _fit_temperatures(logits: Tensor, targets: Tensor, folds: Ints) -> Fitted:
+    fitting = torch.from_numpy(folds != NO_FOLD)
+    temperature = fit_temperature(logits[fitting], targets[fitting])
+    rows = torch.full((len(targets),), temperature, dtype=torch.float64)
+    rows[fitting] = cross_fitted(logits[fitting], targets[fitting], folds[fitting.numpy()])
+    return Fitted(temperature, rows)
 
 
 def _calibration(logits: Tensor, targets: Tensor) -> Calibration:

@@ -1,6 +1,7 @@
 """From a folder of images to a served model: the steps, one after the other."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from app.training.frozen_side import choose_sources, head_features, read_views
 from app.training.gradient_steps import checkpoint_file, train
 from app.training.head_study import HeadStudy, install_head, study_head
 from app.training.loop import Progress, gather_logits
-from app.training.measurement import NO_FOLD, Answers, Origin, measure
+from app.training.measurement import NO_FOLD, Answers, Fitted, Origin, measure
 from app.training.model_folder import write_model
 from app.training.options import Options
 from app.training.run import WORK, Run, prepare_run
@@ -109,7 +110,10 @@ def cross_fitted_answers(run: Run, study: HeadStudy, answering: Source) -> Answe
     samples = [*study.samples, *test]
     origins: list[Origin] = ["test" if sample.part == "test" else "cross-validation" for sample in samples]
     folds = np.concatenate([study.folds, np.full(len(test), NO_FOLD)])
-    return unseen(run, Answers(samples, origins, torch.cat([study.fit.logits, tested]), folds))
+    fit = study.fit
+    rows = torch.cat([fit.temperatures, torch.full((len(test),), fit.temperature, dtype=torch.float64)])
+    logits = torch.cat([fit.logits, tested])
+    return unseen(run, Answers(samples, origins, logits, folds, fitted=Fitted(fit.temperature, rows)))
 
 
 def held_out_answers(run: Run, answering: Source) -> Answers:
@@ -142,10 +146,15 @@ def unseen(run: Run, answers: Answers) -> Answers:
     if not kept or not fitting:
         logger.warning("%r was trained on %d of the %d pictures measured here: the figures flatter.", name, seen,
                        len(taught))  # fmt: skip
-        return Answers(answers.samples, answers.origins, answers.logits, answers.folds, seen)
+        return replace(answers, seen=seen)
     logger.info("%r was trained on %d of the pictures held out here: they are left out of the figures.", name, seen)
-    samples, origins = [answers.samples[row] for row in kept], [answers.origins[row] for row in kept]
-    return Answers(samples, origins, answers.logits[kept], answers.folds[kept])
+    return Answers(
+        [answers.samples[row] for row in kept],
+        [answers.origins[row] for row in kept],
+        answers.logits[kept],
+        answers.folds[kept],
+        fitted=replace(answers.fitted, rows=answers.fitted.rows[kept]) if answers.fitted else None,
+    )
 
 
 def ten_crop_logits(run: Run, answers: Answers, study: HeadStudy | None) -> Tensor:

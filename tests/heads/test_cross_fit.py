@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from app.heads.cross_fit import Problem, cross_fit, fits_needed
 from app.heads.folds import group_folds
@@ -79,3 +80,17 @@ def test_two_folds_and_a_class_that_a_pair_of_folds_leaves_out() -> None:
     rare = torch.cat([targets[targets == 0], torch.ones(2, dtype=torch.long)])
     rows = torch.cat([features[targets == 0], features[targets == 1][:2]])
     assert torch.isfinite(cross_fit(problem(rows, rare, 2), 0).logits).all()
+
+
+def test_every_fold_has_the_temperature_of_its_own_head_and_no_say_in_it() -> None:
+    features, targets = clouds(150, 40, 2, 0.7)
+    one = problem(features, targets, 2)
+    found = cross_fit(one, 0)
+    mine = torch.from_numpy(one.folds == 2)
+    again = cross_fit(Problem(one.features, torch.where(mine, 1 - targets, targets), 2, one.folds, one.groups), 0)
+    assert len(found.temperatures[mine].unique()) == 1
+    assert torch.equal(found.temperatures[mine], again.temperatures[mine])
+    assert not torch.equal(found.temperatures[~mine], again.temperatures[~mine])
+    new, shown = clouds(4000, 40, 2, 0.7, seed=1)
+    logits = found.head.logits(new)
+    assert cross_entropy(logits / found.temperature, shown) < cross_entropy(logits, shown) + 0.01
