@@ -127,8 +127,9 @@ def _commonest(matrix: Counts, names: Sequence[str]) -> str:
 def _matrix(matrix: Counts, names: Sequence[str]) -> str:
     body = ""
     for i, name in enumerate(names):
+        shown = max(1, int(matrix[i].sum()))
         cells = "".join(
-            f"<td style='background:rgba({RIGHT if i == j else WRONG},{0.5 * value / max(1, matrix[i].sum()):.3f})'>{value}</td>"
+            f"<td style='background:rgba({RIGHT if i == j else WRONG},{0.5 * value / shown:.3f})'>{value}</td>"
             for j, value in enumerate(matrix[i])
         )
         body += f"<tr><td>{escape(name)}</td>{cells}</tr>"
