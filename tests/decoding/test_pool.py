@@ -12,7 +12,15 @@ import pytest
 
 from app.decoding import pool
 from app.decoding.messages import Answer
-from app.errors import DeadlineExceeded, EvaluationTooLarge, InternalError, TooCostly, TooManyPixels, UndecodableImage, UnsupportedMediaType
+from app.errors import (
+    DeadlineExceeded,
+    EvaluationTooLarge,
+    InternalError,
+    TooCostly,
+    TooManyPixels,
+    UndecodableImage,
+    UnsupportedMediaType,
+)
 from app.image.reader import Reader, Reading
 from app.image.views import Place, Views, Wanted
 from tests.decoders import VGG16, Running, run, running, until
