@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.model.registry import LoadedModel
-from app.serving.batcher import Batcher
 from app.serving.lifecycle import State
+from app.serving.queues import Queues
 from tests.contract import check_problem
 from tests.dummy import POISON_BLUE, DummyNetwork, dummy_model
 from tests.pictures import png
