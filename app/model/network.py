@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from app.errors import BatchTooLarge, ModelError
 from app.image.views import Pixels
+from app.model import memory
 from app.model.manifest import Manifest, Preprocessing
 
 TORCHVISION_VGGS = ("vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
@@ -143,11 +144,18 @@ class TorchNetwork:
         something that is not finite.
         """
         try:
-            probabilities = torch.softmax(self.logits(pixels) / self.temperature, dim=1)
-            values, indices = (tensor.cpu() for tensor in torch.topk(probabilities, k, dim=1))
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            raise BatchTooLarge(str(error)) from error
+            return self._top_k(pixels, k)
+        except RuntimeError as error:
+            if not memory.is_full(error):
+                raise
+            words = str(error)
+        # Out here the error is gone, and with it the activations of the batch that was too large.
+        memory.give_back()
+        raise BatchTooLarge(words)
+
+    def _top_k(self, pixels: Pixels, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        probabilities = torch.softmax(self.logits(pixels) / self.temperature, dim=1)
+        values, indices = (tensor.cpu() for tensor in torch.topk(probabilities, k, dim=1))
         if not torch.isfinite(values).all():
             raise ArithmeticError("the network's answer is not finite")
         return indices.numpy(), values.numpy()

@@ -1,12 +1,15 @@
+import weakref
+
 import numpy as np
 import pytest
 import torch
 import torchvision
-from torch import Tensor
+from torch import Tensor, nn
 
-from app.errors import ModelError
+from app.errors import BatchTooLarge, ModelError
 from app.model.manifest import Manifest, read_manifest
 from app.model.network import (
+    FromPixels,
     TorchNetwork,
     build_architecture,
     build_network,
@@ -102,6 +105,46 @@ def test_an_answer_that_is_not_finite_is_an_error(tensors: dict[str, Tensor]) ->
     broken["classifier.bias"] = torch.full_like(broken["classifier.bias"], torch.nan)
     with pytest.raises(ArithmeticError):
         build(broken).top_k(pixels(1), 1)
+
+
+class Crowded(nn.Module):
+    """A device with room for so many images: more of them are one too many in its second layer."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+        self.activations: list[weakref.ref[Tensor]] = []
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        assert not self.held(), "an earlier batch still lies on the device"
+        hidden = normalised * 2
+        self.activations.append(weakref.ref(hidden))
+        if len(hidden) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 392.00 MiB.")
+        return hidden.flatten(1)[:, :7]
+
+    def held(self) -> int:
+        return sum(one() is not None for one in self.activations)
+
+
+def test_a_batch_that_does_not_fit_has_left_the_device_when_its_memory_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crowded, given_back = Crowded(room=2), list[int]()
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: given_back.append(crowded.held()))
+    network = TorchNetwork(FromPixels(crowded, MANIFEST.preprocessing, torch.float32), CPU)
+    with pytest.raises(BatchTooLarge, match=r"392\.00 MiB") as caught:
+        network.top_k(pixels(3), 5)
+    assert given_back == [0]
+    assert caught.value.__cause__ is caught.value.__context__ is None  # either would bring its frames along
+    assert network.top_k(pixels(2), 5)[0].shape == (2, 5)
+
+
+def test_another_error_of_a_forward_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = TorchNetwork(FromPixels(nn.Flatten(), MANIFEST.preprocessing, torch.float32), CPU)
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: pytest.fail("nothing was full"))
+    with pytest.raises(RuntimeError, match="selected index k out of range"):
+        network.top_k(pixels(1), 10**6)
 
 
 @pytest.mark.parametrize("architecture", ["vgg11", "vgg13", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"])

@@ -1,0 +1,35 @@
+"""When a device's memory is full: how that shows, and how what is free is given back."""
+
+import torch
+
+CUDA_ERROR_MEMORY_ALLOCATION = 2  # cudaErrorMemoryAllocation, in CUDA's driver_types.h
+# torch has a type for its own allocator on a device. What else fails for want of memory is told by its text: the
+# driver, the libraries' handles and workspaces, a plan for which no workspace could be had, and the CPU's allocator.
+WORDS = (
+    "CUDA error: out of memory",
+    "CUDA ran out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",  # a handle for whose workspace there is no room
+    "CUDNN_STATUS_ALLOC_FAILED",  # cuDNN 8; cuDNN 9 tells the two apart
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+    "was unable to find an engine to execute this computation",
+    "DefaultCPUAllocator:",
+)
+
+
+def is_full(error: RuntimeError) -> bool:
+    """Whether an error means that there was no memory left, and nothing worse."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    is_allocation = getattr(error, "error_code", None) == CUDA_ERROR_MEMORY_ALLOCATION
+    return is_allocation or any(words in str(error) for words in WORDS)
+
+
+def give_back() -> None:
+    """Give the device what torch holds of it and does not use. Does nothing where there is no CUDA.
+
+    For whoever has left the ``except`` block: an exception keeps the frames that it went through, and with them every
+    tensor in them (pytorch #18853).
+    """
+    torch.cuda.empty_cache()

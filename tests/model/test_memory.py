@@ -1,0 +1,49 @@
+"""What counts as a device whose memory is full."""
+
+import pytest
+import torch
+
+from app.model.memory import is_full
+
+# As torch 2.14's libraries word them, with what stands before and after.
+FULL = [
+    "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other API call",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+    "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "GET was unable to find an engine to execute this computation",
+    "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9",
+]
+OTHER = [
+    "CUDA error: device-side assert triggered\nCompile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.",
+    "CUDA error: an illegal memory access was encountered",
+    "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+    "mat1 and mat2 shapes cannot be multiplied (1x9 and 8x8)",
+]
+
+
+@pytest.mark.parametrize("words", FULL)
+def test_a_full_device_however_it_is_said(words: str) -> None:
+    assert is_full(RuntimeError(words))
+    assert is_full(torch.AcceleratorError(words))
+
+
+@pytest.mark.parametrize("words", OTHER)
+def test_anything_else_is_no_matter_of_size(words: str) -> None:
+    assert not is_full(RuntimeError(words))
+    assert not is_full(torch.AcceleratorError(words))
+
+
+def test_types_and_codes_speak_for_themselves() -> None:
+    assert is_full(torch.OutOfMemoryError("Tried to allocate 20.00 MiB"))
+    by_code = torch.AcceleratorError("CUDA error: 2")
+    by_code.error_code = 2
+    assert is_full(by_code)
+    by_code.error_code = 710  # cudaErrorAssert
+    assert not is_full(by_code)
+
+
+def test_what_the_cpus_allocator_really_says() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**55, dtype=torch.uint8)
+    assert is_full(caught.value)
