@@ -92,6 +92,7 @@ def model_info(model: ServedModel) -> ModelInfo:
         "device": model.device,
         "precision": model.precision,
         "max_batch_size": model.max_batch_size,
+        "served_since": model.served_since,
     }
 
 

@@ -1,5 +1,6 @@
 """The wire types, each once: what integrators see in the OpenAPI document, and what handlers build."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -124,6 +125,9 @@ class ModelInfo(ModelRef):
     device: Annotated[str, Field(examples=["cuda:0"])]
     precision: Annotated[str, Field(examples=["fp16"])]
     max_batch_size: Annotated[int, Field(examples=[16])]
+    served_since: Annotated[
+        datetime, Field(description="When this one began to answer.", examples=["2026-01-02T03:04:05Z"])
+    ]
 
 
 class UnavailableModel(TypedDict):

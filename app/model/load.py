@@ -1,30 +1,37 @@
-"""Load a prepared model: its weights are checked against the receipt, put on the device and warmed up."""
+"""Load a prepared model: its weights are checked against the receipt and put on the device."""
 
 import logging
 import time
 
+import torch
+
+from app.errors import ModelError
+from app.model import memory
 from app.model.library import Library
+from app.model.manifest import Manifest
 from app.model.network import (
     UNMEASURED_BATCH_SIZE,
+    TorchNetwork,
     build_network,
     device_kind,
     is_emulated,
     resolve_device,
     resolve_precision,
-    seconds_per_batch,
+    synchronise,
 )
 from app.model.registry import LoadedModel
-from app.model.sharing import read_weights, shared_tensors
+from app.model.sharing import WeightsFiles, read_weights, shared_tensors
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 
 def load_model(name: str, settings: Settings) -> LoadedModel:
-    """A model that is ready to answer.
+    """A model that is ready to be warmed up, on the thread that is to serve it: libraries keep plans and workspaces for
+    each thread.
 
-    Raises ``ModelError``: no manifest, not prepared, damaged, not those of its manifest, not fitting its labels, no
-    such device.
+    Raises ``ModelError``: no manifest, not prepared, damaged, not those of its manifest, not fitting its labels or the
+    device's memory, no such device.
     """
     began = time.perf_counter()
     library = Library.from_settings(settings)
@@ -37,12 +44,10 @@ def load_model(name: str, settings: Settings) -> LoadedModel:
     files = read_weights(library, manifest)
     receipt = files.own.receipt
     receipt.check(manifest, labels)  # here too: either may have been replaced since the service started
-    tensors = shared_tensors(files, device, precision)
-    network = build_network(manifest, tensors, len(labels), device, precision)
+    network = _place(manifest, files, len(labels), device, precision)
     measured = receipt.best_batch_size.get(device_kind(device, precision), UNMEASURED_BATCH_SIZE[device.type])
     max_batch_size = measured if settings.max_batch_size == "auto" else settings.max_batch_size
-    for size in sorted({1, max_batch_size}):
-        seconds_per_batch(network, manifest.preprocessing.crop, size)  # warms up
+    synchronise(device)  # the thread that serves does not wait for what this one has begun
     loaded = f"{name} on {device} in {precision}, batches of up to {max_batch_size}"
     logger.info("Loaded %s, in %.1f s.", loaded, time.perf_counter() - began)
     return LoadedModel(
@@ -53,4 +58,25 @@ def load_model(name: str, settings: Settings) -> LoadedModel:
         device=str(device),
         precision=precision,
         max_batch_size=max_batch_size,
+        warm_up=sizes_to_warm_up(device.type, max_batch_size),
     )
+
+
+def _place(manifest: Manifest, files: WeightsFiles, classes: int, device: torch.device, precision: str) -> TorchNetwork:
+    """The network on its device. Raises ``ModelError`` when there is no room for it."""
+    try:
+        return build_network(manifest, shared_tensors(files, device, precision), classes, device, precision)
+    except RuntimeError as error:
+        if not memory.is_full(error):
+            raise
+    memory.give_back()
+    raise ModelError(f"The memory of {device} has no room for {manifest.name!r} in {precision}.")
+
+
+def sizes_to_warm_up(device_type: str, max_batch_size: int) -> tuple[int, ...]:
+    """On CUDA each size, since libraries look for a plan for each; elsewhere the two ends tell how fast it is.
+
+    The largest comes first: the smaller ones live in the memory that it leaves behind.
+    """
+    sizes = range(max_batch_size, 0, -1)
+    return tuple(sizes) if device_type == "cuda" else tuple(dict.fromkeys((sizes[0], 1)))

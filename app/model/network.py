@@ -1,5 +1,6 @@
 """The network on its device: build, normalise, forward, softmax, top-k. The same code on CUDA and on the CPU."""
 
+import logging
 import time
 from collections.abc import Mapping
 
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 
 from app.errors import BatchTooLarge, ModelError
 from app.image.views import Pixels
-from app.model import memory
+from app.model import cuda, memory
 from app.model.manifest import Manifest, Preprocessing
+
+logger = logging.getLogger(__name__)
 
 TORCHVISION_VGGS = ("vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -20,16 +23,22 @@ UNMEASURED_BATCH_SIZE = {"cuda": 16, "cpu": 4}
 
 
 def resolve_device(setting: str) -> torch.device:
-    """``auto`` is the first CUDA device if there is one. Raises ``ModelError`` for a device that is not there."""
-    if setting == "auto":
-        setting = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(setting)
-    if device.type == "cuda":
-        if not torch.cuda.is_available():
-            raise ModelError(f"VGG_DEVICE={setting}, but this machine has no usable CUDA device.")
-        if (device.index or 0) >= torch.cuda.device_count():
-            raise ModelError(f"VGG_DEVICE={setting}, but there are {torch.cuda.device_count()} CUDA devices.")
-    return device
+    """``auto`` is the first CUDA device if there is one that can be used. Raises ``ModelError`` for one that cannot.
+
+    On CUDA, fp32 is fp32 from then on (see ``cuda.compute_exactly``).
+    """
+    if setting == "cpu":
+        return torch.device("cpu")
+    device = torch.device("cuda" if setting == "auto" else setting)
+    reason = cuda.why_not(device.index or 0)
+    if reason is None:
+        cuda.compute_exactly()
+        return device
+    if setting != "auto":
+        raise ModelError(f"VGG_DEVICE={setting}, but {reason}.")
+    if cuda.is_there():
+        logger.warning("There is an NVIDIA device, but the CPU computes: %s.", reason)
+    return torch.device("cpu")
 
 
 def resolve_precision(setting: str, device: torch.device) -> str:

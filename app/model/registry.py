@@ -1,7 +1,9 @@
 """The models being served, by name, and the one function that runs a batch. No torch in here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -36,6 +38,7 @@ class ServedModel:
     precision: str
     max_batch_size: int
     fallback: bool = False
+    served_since: datetime = field(default_factory=partial(datetime.now, UTC))
 
     @property
     def name(self) -> str:
@@ -44,9 +47,15 @@ class ServedModel:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class LoadedModel(ServedModel):
-    """A model ready to answer: a model and its replacement are two, and never share a batch."""
+    """A model ready to answer: a model and its replacement are two, and never share a batch.
+
+    ``warm_up`` are the batch sizes that must have been run once before anybody waits for them, ``in_flight`` says how
+    many batches may be under way at a time.
+    """
 
     network: Network
+    warm_up: tuple[int, ...] = ()
+    in_flight: int = 1
 
 
 class Item(NamedTuple):
@@ -94,9 +103,13 @@ class Registry:
 
 def check(model: LoadedModel) -> None:
     """One plain gray image through the network: raises what the network raises when it is beyond use."""
-    preprocessing = model.manifest.preprocessing
-    gray = np.full((preprocessing.crop, preprocessing.crop, 3), 127, dtype=np.uint8)
-    run(model, [Item(gray, 1)])
+    run_gray(model, 1)
+
+
+def run_gray(model: LoadedModel, size: int) -> None:
+    """A batch of plain gray images through the network."""
+    crop = model.manifest.preprocessing.crop
+    run(model, [Item(np.full((crop, crop, 3), 127, dtype=np.uint8), 1)] * size)
 
 
 def run(model: LoadedModel, items: Sequence[Item]) -> list[list[Candidate]]:

@@ -15,14 +15,16 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Generic, Protocol
+from typing import Generic, NamedTuple, Protocol
 
 from app.errors import Draining, InternalError, ServiceError
+from app.serving.flights import Flights
 from app.serving.isolation import Isolation, Item, Key, Result, Run
 from app.serving.workers import Workers
 
 logger = logging.getLogger(__name__)
 
+MOST_IN_FLIGHT = 2
 STOPPING = InternalError("The service has failed and is stopping.")
 SMOOTHING = 0.2  # weight of the newest batch in the average time of its size
 
@@ -62,11 +64,17 @@ class _Waiting(Generic[Item, Result]):
     since: float = field(default_factory=time.perf_counter)
 
 
+class _Batch(NamedTuple, Generic[Item, Result]):
+    since: float
+    items: list[_Waiting[Item, Result]]
+
+
 class Batcher(Generic[Key, Item, Result]):
     """Groups submitted items by key and runs them, one batch at a time, on a thread of its own.
 
     ``run`` and ``check`` are as ``Isolation`` has them, and called on that thread; what ``check`` raises ends the loop,
-    and ``on_death`` hears of it. ``max_batch_size(key)`` is asked anew for every batch.
+    and ``on_death`` hears of it. ``max_batch_size(key)`` is asked anew for every batch, and so is ``in_flight(key)``:
+    how many batches, up to ``MOST_IN_FLIGHT``, may be under way at a time, the second one on a second thread.
     """
 
     def __init__(
@@ -74,12 +82,14 @@ class Batcher(Generic[Key, Item, Result]):
         run: Run[Key, Item, Result],
         max_batch_size: Callable[[Key], int],
         *,
+        in_flight: Callable[[Key], int] = lambda _: 1,
         max_wait_s: float = 0.0,
         observer: Observer | None = None,
         check: Callable[[Key], object] = lambda _: None,
         on_death: Callable[[BaseException | None], None] | None = None,
     ) -> None:
         self._max_batch_size = max_batch_size
+        self._in_flight = in_flight
         self._max_wait_s = max_wait_s
         self._observer = observer or SilentObserver()
         self._isolation = Isolation(run, check, self._observer.batch_shrunk)
@@ -87,13 +97,13 @@ class Batcher(Generic[Key, Item, Result]):
         self._queues: dict[Key, deque[_Waiting[Item, Result]]] = {}
         self._numbers = itertools.count()
         self._arrived = asyncio.Event()
-        self._thread = Workers(1, "batcher")
+        self._threads = [Workers(1, f"batcher-{number}") for number in range(MOST_IN_FLIGHT)]
+        self._running: dict[Workers, _Batch[Item, Result]] = {}
+        self._beside = Flights(self._arrived.set)
         self._loop_task: asyncio.Task[None] | None = None
         self._batch_seconds: dict[int, float] = {}
         self.rate: float | None = None
         """Items per second at the best batch size seen so far; ``None`` before the first batch."""
-        self._running_since: float | None = None
-        self._running: list[_Waiting[Item, Result]] = []
         self._closed = False
 
     @property
@@ -108,8 +118,8 @@ class Batcher(Generic[Key, Item, Result]):
 
     @property
     def running_s(self) -> float:
-        """How long the batch being run has been running; 0 when none is."""
-        return time.perf_counter() - self._running_since if self._running_since is not None else 0.0
+        """How long the oldest batch being run has been running; 0 when none is."""
+        return max((time.perf_counter() - batch.since for batch in self._running.values()), default=0.0)
 
     def start(self) -> None:
         """Begin to serve; call it on the event loop that will submit."""
@@ -133,18 +143,27 @@ class Batcher(Generic[Key, Item, Result]):
             self._remove(key, waiting)
             raise
 
+    async def aside(self, key: Key, work: Callable[..., object], *arguments: object) -> None:
+        """Run something else on the threads that run a key's batches, between two of them."""
+        for thread in self._threads[: self._in_flight(key)]:
+            await thread.run(work, *arguments)
+
     async def drain(self) -> None:
-        """Refuse new items, finish those that wait, stop the thread."""
+        """Refuse new items, finish those that wait, stop the threads."""
         self._closed = True
         self._arrived.set()
         if self._loop_task is not None:
             await asyncio.wait([self._loop_task])
-        self._thread.close()
+        for thread in self._threads:
+            thread.close()
 
     def abandon(self, error: ServiceError) -> None:
         """Give up on a batch that never ends: what runs and what waits fails now, nothing new is taken."""
         self._closed = True
-        self._fail([*self._running, *itertools.chain.from_iterable(self._queues.values())], error)
+        for batch in self._running.values():
+            self._fail(batch.items, error)
+        self._fail(itertools.chain.from_iterable(self._queues.values()), error)
+        self._beside.cancel()
         if self._loop_task is not None:
             self._loop_task.cancel()
 
@@ -154,15 +173,23 @@ class Batcher(Generic[Key, Item, Result]):
         while True:
             while not self._queues:
                 if self._closed:
-                    return
+                    return await self._beside.until_fewer_than(1)
                 self._arrived.clear()
                 await self._arrived.wait()
+                self._beside.raise_failure()
             key = self._oldest_key()
+            most = self._in_flight(key)
+            await self._beside.until_fewer_than(most)
+            if key not in self._queues:
+                continue
             reason = await self._fill(key)
             batch = self._take(key)
             if batch:
                 self._observer.batch_released(reason, len(batch))
-                await self._forward(key, batch)
+                if most == 1:
+                    await self._forward(key, batch)
+                else:
+                    self._beside.begin(self._forward(key, batch))
 
     def _oldest_key(self) -> Key:
         return min(self._queues, key=lambda key: self._queues[key][0].number)
@@ -193,20 +220,19 @@ class Batcher(Generic[Key, Item, Result]):
         return self._isolation.bound(self._max_batch_size(key))
 
     async def _forward(self, key: Key, batch: list[_Waiting[Item, Result]]) -> None:
-        released = self._running_since = time.perf_counter()
-        items = [waiting.item for waiting in batch]
-        self._running = batch
+        released = time.perf_counter()
+        thread = next(thread for thread in self._threads if thread not in self._running)
+        self._running[thread] = _Batch(released, batch)
+        sharing = len(self._running)
         try:
-            outcome = await self._thread.run(self._isolation.run, key, items)
+            outcome = await thread.run(self._isolation.run, key, [waiting.item for waiting in batch])
         except BaseException:
             self._fail(batch)
             raise
         finally:
-            self._running_since, self._running = None, []
+            del self._running[thread]
         run_s = time.perf_counter() - released
-        average = self._batch_seconds.get(len(batch), run_s)
-        self._batch_seconds[len(batch)] = average + SMOOTHING * (run_s - average)
-        self.rate = max(size / seconds for size, seconds in self._batch_seconds.items())
+        self._measure(len(batch), run_s / sharing)
         for waiting, result in zip(batch, outcome, strict=True):
             if waiting.future.done():  # its caller has left meanwhile
                 continue
@@ -214,6 +240,11 @@ class Batcher(Generic[Key, Item, Result]):
                 waiting.future.set_exception(result)
             else:
                 waiting.future.set_result(Answer(result, len(batch), released - waiting.since, run_s))
+
+    def _measure(self, size: int, seconds: float) -> None:
+        average = self._batch_seconds.get(size, seconds)
+        self._batch_seconds[size] = average + SMOOTHING * (seconds - average)
+        self.rate = max(size / seconds for size, seconds in self._batch_seconds.items())
 
     # Leaving
 

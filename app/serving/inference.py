@@ -50,29 +50,30 @@ class Inference(Protocol):
         """Finish what is queued, then end."""
 
 
+NetworkBatcher = Batcher[LoadedModel, Item, list[Candidate]]
+
+
+def network_batcher(lifecycle: Lifecycle, observer: Observer, *, max_wait_s: float) -> NetworkBatcher:
+    """Runs the models that it is given as keys. When its loop ends other than by request, the service has failed."""
+    return Batcher(
+        run,
+        lambda model: model.max_batch_size,
+        in_flight=lambda model: model.in_flight,
+        max_wait_s=max_wait_s,
+        observer=observer,
+        check=check,
+        on_death=lambda error: lifecycle.become(State.FAILED, f"the batch loop has ended ({error!r})"),
+    )
+
+
 class LocalInference:
     """Models in this process: their loader, and the batcher with its thread."""
 
-    def __init__(
-        self,
-        loader: Loader,
-        block: Block,
-        lifecycle: Lifecycle,
-        observer: Observer,
-        *,
-        max_wait_s: float,
-    ) -> None:
+    def __init__(self, loader: Loader, batcher: NetworkBatcher, block: Block) -> None:
         self.registry = loader.registry
         self._loader = loader
+        self._batcher = batcher
         self._block = block
-        self._batcher: Batcher[LoadedModel, Item, list[Candidate]] = Batcher(
-            run,
-            lambda model: model.max_batch_size,
-            max_wait_s=max_wait_s,
-            observer=observer,
-            check=check,
-            on_death=lambda error: lifecycle.become(State.FAILED, f"the batch loop has ended ({error!r})"),
-        )
 
     @property
     def rate(self) -> float | None:
