@@ -19,6 +19,7 @@ from app.model.network import (
     resolve_precision,
     synchronise,
 )
+from app.model.receipt import LaunchChoice, Way
 from app.model.registry import LoadedModel
 from app.model.sharing import WeightsFiles, read_weights, shared_tensors
 from app.settings import Settings
@@ -44,11 +45,13 @@ def load_model(name: str, settings: Settings) -> LoadedModel:
     files = read_weights(library, manifest)
     receipt = files.own.receipt
     receipt.check(manifest, labels)  # here too: either may have been replaced since the service started
-    network = _place(manifest, files, len(labels), device, precision)
-    measured = receipt.best_batch_size.get(device_kind(device, precision), UNMEASURED_BATCH_SIZE[device.type])
+    kind = device_kind(device, precision)
+    launch = receipt.best_launch.get(kind, LaunchChoice())
+    network = _place(manifest, files, len(labels), device, precision=precision, way=launch.way)
+    measured = receipt.best_batch_size.get(kind, UNMEASURED_BATCH_SIZE[device.type])
     max_batch_size = measured if settings.max_batch_size == "auto" else settings.max_batch_size
     synchronise(device)  # the thread that serves does not wait for what this one has begun
-    loaded = f"{name} on {device} in {precision}, batches of up to {max_batch_size}"
+    loaded = f"{name} on {device} in {precision}, batches of up to {max_batch_size}, {launch}"
     logger.info("Loaded %s, in %.1f s.", loaded, time.perf_counter() - began)
     return LoadedModel(
         manifest=manifest,
@@ -59,13 +62,16 @@ def load_model(name: str, settings: Settings) -> LoadedModel:
         precision=precision,
         max_batch_size=max_batch_size,
         warm_up=sizes_to_warm_up(device.type, max_batch_size),
+        in_flight=launch.in_flight,
     )
 
 
-def _place(manifest: Manifest, files: WeightsFiles, classes: int, device: torch.device, precision: str) -> TorchNetwork:
+def _place(
+    manifest: Manifest, files: WeightsFiles, classes: int, device: torch.device, *, precision: str, way: Way
+) -> TorchNetwork:
     """The network on its device. Raises ``ModelError`` when there is no room for it."""
     try:
-        return build_network(manifest, shared_tensors(files, device, precision), classes, device, precision)
+        return build_network(manifest, shared_tensors(files, device, precision), classes, device, precision, way=way)
     except RuntimeError as error:
         if not memory.is_full(error):
             raise

@@ -18,12 +18,16 @@ WORDS = (
 )
 
 
-def is_full(error: RuntimeError) -> bool:
-    """Whether an error means that there was no memory left, and nothing worse."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    is_allocation = getattr(error, "error_code", None) == CUDA_ERROR_MEMORY_ALLOCATION
-    return is_allocation or any(words in str(error) for words in WORDS)
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error means that there was no memory left, and nothing worse; or one that was being handled when it
+    came, as the end of a capture fails when something in it has."""
+    while error is not None:
+        is_allocation = getattr(error, "error_code", None) == CUDA_ERROR_MEMORY_ALLOCATION
+        says_so = isinstance(error, RuntimeError) and any(words in str(error) for words in WORDS)
+        if isinstance(error, torch.OutOfMemoryError) or is_allocation or says_so:
+            return True
+        error = error.__context__
+    return False
 
 
 def give_back() -> None:

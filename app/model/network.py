@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from app.errors import BatchTooLarge, ModelError
 from app.image.views import Pixels
 from app.model import cuda, memory
+from app.model.launch import launch_by
 from app.model.manifest import Manifest, Preprocessing
+from app.model.receipt import Way
 
 logger = logging.getLogger(__name__)
 
@@ -128,21 +130,20 @@ class TorchNetwork:
         device: torch.device,
         temperature: float = 1.0,
         tensors: Mapping[str, Tensor] | None = None,
+        way: Way = "plain",
     ) -> None:
-        """``tensors`` are kept, so that models loaded later find them (see ``sharing``)."""
+        """``tensors`` are kept, so that models loaded later find them (see ``sharing``). ``way`` is how batches are run
+        (see ``launch``)."""
         self.tensors = tensors
         self.module = module.eval().requires_grad_(requires_grad=False)
         self.device = device
         self.temperature = temperature
+        self._launch = launch_by(way, self.module, device)
 
     @torch.inference_mode()
     def logits(self, pixels: Pixels) -> Tensor:
-        """uint8 (N, height, width, 3) -> fp32 logits (N, classes) on the device.
-
-        Pictures lie in memory as rows of RGB pixels, which is what torch calls channels_last: no copy is made here.
-        """
-        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        logits: Tensor = self.module(batch.to(self.device, non_blocking=True))
+        """uint8 (N, height, width, 3) -> fp32 logits (N, classes) on the device."""
+        logits: Tensor = self.module(_channels_last(pixels).to(self.device))
         return logits
 
     @torch.inference_mode()
@@ -163,15 +164,27 @@ class TorchNetwork:
         raise BatchTooLarge(words)
 
     def _top_k(self, pixels: Pixels, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        probabilities = torch.softmax(self.logits(pixels) / self.temperature, dim=1)
-        values, indices = (tensor.cpu() for tensor in torch.topk(probabilities, k, dim=1))
+        values, indices = self._launch(
+            _channels_last(pixels), lambda logits: torch.topk(torch.softmax(logits / self.temperature, dim=1), k, dim=1)
+        )
         if not torch.isfinite(values).all():
             raise ArithmeticError("the network's answer is not finite")
         return indices.numpy(), values.numpy()
 
 
+def _channels_last(pixels: Pixels) -> Tensor:
+    """Pictures lie in memory as rows of RGB pixels, which is what torch calls channels_last: no copy is made."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
 def build_network(
-    manifest: Manifest, tensors: Mapping[str, Tensor], classes: int, device: torch.device, precision: str
+    manifest: Manifest,
+    tensors: Mapping[str, Tensor],
+    classes: int,
+    device: torch.device,
+    precision: str,
+    *,
+    way: Way = "plain",
 ) -> TorchNetwork:
     """Put weights into an architecture, on a device.
 
@@ -183,7 +196,7 @@ def build_network(
     placed = {name: place(tensor, device, dtype) for name, tensor in tensors.items()}
     load_tensors(network, placed, manifest.architecture)
     module = FromPixels(network, manifest.preprocessing, dtype).to(device)
-    return TorchNetwork(module, device, manifest.temperature, placed)
+    return TorchNetwork(module, device, manifest.temperature, placed, way)
 
 
 def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], architecture: str) -> None:

@@ -6,14 +6,14 @@ import signal
 import sys
 from pathlib import Path
 
-from app.errors import ModelError, UnknownModel, WeightsUnavailable
+from app.errors import BatchTooLarge, ModelError, UnknownModel, WeightsUnavailable
 from app.model.library import Library
 from app.model.manifest import NAME_PATTERN, Manifest
-from app.preparing.batch_size import is_measured, measure_batch_size
+from app.preparing import batch_size, launch
 from app.preparing.install import install, roll_back
 from app.preparing.origin import IMAGENET_LABELS, own_manifest, published_manifest, refuse_unusable, with_digest
 from app.preparing.prepare import note_unavailable, prepare, renew
-from app.settings import read_settings
+from app.settings import Settings, read_settings
 
 UNAVAILABLE = 3
 INTERRUPTED = 130
@@ -29,8 +29,8 @@ def main(text: str, arguments: list[str] | None = None) -> int:
     name = given.name or given.rollback or given.model or given.install
     try:
         manifest = bring(given, library)
-        if not given.no_measure and (given.force or not is_measured(manifest, settings)):
-            measure_batch_size(manifest, settings, print)
+        if not given.no_measure:
+            measure(manifest, settings, again=given.force)
     except WeightsUnavailable as error:
         store = library.store(name)
         note_unavailable(store, error)
@@ -46,6 +46,17 @@ def main(text: str, arguments: list[str] | None = None) -> int:
     return 0
 
 
+def measure(manifest: Manifest, settings: Settings, *, again: bool) -> None:
+    """What is best on this device and not known yet."""
+    if again or not batch_size.is_measured(manifest, settings):
+        batch_size.measure_batch_size(manifest, settings, print)
+    if launch.has_choice(settings) and (again or not launch.is_measured(manifest, settings)):
+        try:
+            launch.measure_launch(manifest, settings, print)
+        except (RuntimeError, BatchTooLarge) as error:  # the service can do without
+            print(f"Ways to run a batch cannot be measured here ({error}); batches are run plainly.", file=sys.stderr)
+
+
 def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", help="a model with a manifest, or one of torchvision's VGGs")
@@ -59,7 +70,7 @@ def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--install", type=Path, metavar="DIR", help="put a finished model, such as an export, in place")
     parser.add_argument("--rollback", metavar="NAME", help="go back to the model that the last --install replaced")
     parser.add_argument("--force", action="store_true", help="prepare it again even if it is prepared")
-    parser.add_argument("--no-measure", action="store_true", help="do not measure the best batch size")
+    parser.add_argument("--no-measure", action="store_true", help="do not measure what is best on this device")
     arguments = parser.parse_args(given)
     is_own = arguments.name and not arguments.install
     if is_own and not (arguments.architecture and arguments.from_file):

@@ -1,7 +1,7 @@
 """``python -m app.server.load NAME``: have the service in this container take in a model that was prepared meanwhile.
 
-For replicas behind a proxy, each of which has to be asked. The key is the first of ``VGG_ADMIN_KEYS``. Exit status: 0 it
-is served, 1 it is not, and standard error says why; 2 wrong usage. Standard library only.
+For replicas behind a proxy, each of which has to be asked. The key is the first of ``VGG_ADMIN_KEYS``. Exit status: 0
+it is served, 1 it is not, and standard error says why; 2 wrong usage. Standard library only.
 """
 
 import http.client
