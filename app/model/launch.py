@@ -1,7 +1,7 @@
 """How a batch gets onto the device, through the network and back.
 
-``Plain`` is the way everywhere, unless preparation has measured another one on this very device and found that it gains,
-with equal answers (``app/preparing/launch.py``). The others are CUDA's.
+``Plain`` is the way everywhere, unless preparation has measured another one on this very device and found that it
+gains, with equal answers (``app/preparing/launch.py``). The others are CUDA's.
 """
 
 import threading

@@ -55,7 +55,8 @@ class Bench:
     def environment(self, **changes: str) -> dict[str, str]:
         """For a service as a process."""
         own = {"VGG_STORE_DIR": str(self.store), "VGG_MODEL": self.model, "VGG_MODELS": self.model}
-        return MEASURE_ALL | own | {"VGG_DEVICE": self.device, "VGG_HOST": "127.0.0.1"} | changes
+        own |= {"VGG_DEVICE": self.device, "VGG_HOST": "127.0.0.1", "VGG_MAX_QUEUE_SIZE": "1024"}
+        return MEASURE_ALL | own | changes
 
     @cached_property
     def manifest(self) -> Manifest:

@@ -37,7 +37,7 @@ CHECKS: Mapping[str, Callable[[Bench], Iterator[Finding]]] = {
 }
 TEXT = """
 Check everything of the service that only a device can show, and print what was found: a row for each finding while it
-runs, and the whole at the end as a table, Markdown or JSON. Takes less than ten minutes, and needs the device for itself.
+runs, the whole at the end as a table, Markdown or JSON. Takes less than ten minutes, and the device for itself.
 
     scripts/check-gpu                         on the first GPU, with the model that is served
     scripts/check-gpu --format json           for machines: standard output has the report and nothing else
@@ -107,7 +107,7 @@ def parse_arguments(given: list[str] | None) -> argparse.Namespace:
         prog="check-gpu", description=TEXT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--device", default="cuda", type=_device, help="cuda, cuda:N or cpu (default: %(default)s)")
+    add("--device", default="cuda", type=_device, help="cuda, cuda:N, or cpu (default: %(default)s)")
     model = "a prepared model (default: VGG_MODEL, or the embedded one where that is not prepared)"
     add("--model", help=model)
     add("--only", nargs="+", choices=CHECKS, metavar="CHECK", help=f"of these: {', '.join(CHECKS)} (default: all)")

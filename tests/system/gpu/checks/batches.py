@@ -23,7 +23,7 @@ def check(bench: Bench) -> Iterator[Finding]:
     seconds = asyncio.run(_measure(model))
     ratios = {size: runs[0] / statistics.median(runs) for size, runs in seconds.items()}
     worst = max(ratios, key=ratios.__getitem__)
-    words = f"{len(ratios)} sizes up to {max(ratios)}; the worst first one took {ratios[worst]:.2f} x its median, at {worst}"
+    words = f"{len(ratios)} sizes up to {max(ratios)}; at the worst ({worst}) {ratios[worst]:.2f} x its median"
     if bench.is_cuda:
         yield Finding.judged("batches", "no size is slow the first time", ratios[worst] <= SLOWER, words)
     else:  # other programs take the processor when they like

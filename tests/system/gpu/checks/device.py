@@ -13,8 +13,8 @@ GIB = 2**30
 
 def check(bench: Bench) -> Iterator[Finding]:
     if not bench.is_cuda:
-        capability = torch.backends.cpu.get_cpu_capability()
-        yield Finding("device", "processor", "info", f"{capability}, {torch.get_num_threads()} threads")
+        words = f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+        yield Finding("device", "processor", "info", words)
         return
     index = bench.torch_device.index or 0
     driver = _driver()
@@ -25,7 +25,8 @@ def check(bench: Bench) -> Iterator[Finding]:
     words = f"{torch.cuda.get_device_name(index)}, {capability}; this torch has code for {', '.join(architectures)}"
     yield Finding.judged("device", "architecture", cuda.covers(architectures, capability), words)
     free, total = torch.cuda.mem_get_info(index)
-    words = f"{free / GIB:.1f} of {total / GIB:.1f} GiB are free; cuDNN {torch.backends.cudnn.version()}"
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    words = f"{free / GIB:.1f} of {total / GIB:.1f} GiB are free; cuDNN {cudnn}"
     yield Finding("device", "memory", "info", words)
     matmul = torch.backends.cuda.matmul
     exact = matmul.fp32_precision == torch.backends.cudnn.conv.fp32_precision == "ieee"  # type: ignore[attr-defined]

@@ -11,7 +11,6 @@ import torch
 from app.model.registry import Candidate, Item, LoadedModel, run, run_gray
 from app.serving.inference import network_batcher
 from app.serving.lifecycle import Lifecycle, State
-from app.serving.metrics import Metrics
 from tests.system.gpu.bench import Bench
 from tests.system.gpu.findings import Finding
 

@@ -8,7 +8,7 @@ from tests.system.gpu.bench import Bench
 from tests.system.gpu.findings import Finding
 from tests.system.load.benchmarks.precision import all_probabilities, compare
 
-# The largest difference of a probability. Ten bits of mantissa, as fp16 and TF32 have, make about 0.005; bf16 has seven.
+# The largest difference of a probability. The mantissa of fp16 and TF32 has ten bits, that of bf16 seven.
 BOUNDS = {"fp32": 0.0005, "fp16": 0.02, "bf16": 0.12}
 
 

@@ -1,6 +1,7 @@
 """Images a second: of the bare network, and of the service with raw bodies and forms."""
 
 from collections.abc import Callable, Iterator
+from itertools import product
 
 import httpx
 
@@ -30,13 +31,13 @@ def check(bench: Bench) -> Iterator[Finding]:
             what = f"service, {fronts} fronts"
             yield Finding("speed", what, "info", f"ready after {server.ready_s:.1f} s; {server.memory().describe()}")
             drive(server.port, bench.uploads, max(bench.connections), min(1, bench.seconds), "raw")
-            for wire in WIRES:
-                for connections in bench.connections:
-                    yield _measure(bench, server, f"{what}, {connections} connections, {wire}", connections, wire, best)
+            for wire, connections in product(WIRES, bench.connections):
+                yield _measure(bench, server, connections, wire, best)
             yield _panels(bench, server, what)
 
 
-def _measure(bench: Bench, server: RunningServer, what: str, connections: int, wire: Wire, best: float) -> Finding:
+def _measure(bench: Bench, server: RunningServer, connections: int, wire: Wire, best: float) -> Finding:
+    what = f"{connections} connections, {wire}"
     before = server.cpu()
     with Sampler(_busy(bench)) as busy:
         outcome = drive(server.port, bench.uploads, connections, bench.seconds, wire)
