@@ -42,7 +42,7 @@ def test_everything_that_a_processor_can_run_passes(embedded_store: Path) -> Non
     for check in ("precision", "memory", "preparation", "ending", "speed", "training"):
         assert (check, "pass") in found, check
     (memory,) = (row["detail"] for row in report["findings"] if row["check"] == "memory")
-    assert memory.startswith("24 of 24 answered right, in batches shrunk to [")
+    assert memory.startswith("48 of 48 answered right, in batches shrunk to [")
     assert (embedded_store / "efficientnet_lite0" / "receipt.json").read_text() == before  # nothing was written there
 
 

@@ -15,6 +15,7 @@ import torch
 from tqdm import tqdm
 
 from app.errors import ModelError
+from app.model.memory import give_back
 from app.model.network import resolve_device
 from tests.system.gpu.bench import Bench, fill
 from tests.system.gpu.checks import batches, decoding, device, ending, memory, precision, preparation, speed, training
@@ -83,6 +84,7 @@ def run(bench: Bench, names: list[str]) -> Iterator[Finding]:
         for finding in _whatever_happens(name, bench):
             tqdm.write(finding.row(), file=sys.stderr)
             yield finding
+        give_back()  # the service is another process
 
 
 def _whatever_happens(name: str, bench: Bench) -> Iterator[Finding]:

@@ -19,15 +19,19 @@ SLOWER = 1.2
 
 def check(bench: Bench) -> Iterator[Finding]:
     """Warmed up as the service does it, on the thread that serves."""
-    model = bench.load()
-    seconds = asyncio.run(_measure(model))
+    what = "no size is slow the first time"
+    seconds = asyncio.run(_measure(bench.load()))
     ratios = {size: runs[0] / statistics.median(runs) for size, runs in seconds.items()}
+    # What a later time took as well is no matter of being the first.
+    slow = [size for size, runs in seconds.items() if ratios[size] > SLOWER and runs[0] > max(runs[1:])]
     worst = max(ratios, key=ratios.__getitem__)
-    words = f"{len(ratios)} sizes up to {max(ratios)}; at the worst ({worst}) {ratios[worst]:.2f} x its median"
+    words = (
+        f"{len(ratios)} sizes up to {max(ratios)}, slow: {slow}; the worst {ratios[worst]:.2f} x its median ({worst})"
+    )
     if bench.is_cuda:
-        yield Finding.judged("batches", "no size is slow the first time", ratios[worst] <= SLOWER, words)
+        yield Finding.judged("batches", what, not slow, words)
     else:  # other programs take the processor when they like
-        yield Finding("batches", "no size is slow the first time", "info", words)
+        yield Finding("batches", what, "info", words)
 
 
 async def _measure(model: LoadedModel) -> dict[int, list[float]]:

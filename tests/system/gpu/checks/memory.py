@@ -15,8 +15,8 @@ from tests.system.gpu.bench import Bench
 from tests.system.gpu.findings import Finding
 
 MIB = 2**20
-SIZE = {"cuda": 64, "cpu": 24}  # images that are asked for at once
-CPU_ROOM = 96 * MIB
+SIZE = {"cuda": 64, "cpu": 48}  # images that are asked for at once
+CPU_ROOM = 192 * MIB
 CLOSE = 0.02  # of a probability, between a batch and an image alone
 
 

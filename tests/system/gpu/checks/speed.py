@@ -5,6 +5,7 @@ from itertools import product
 
 import httpx
 
+from app.model.memory import give_back
 from app.serving.gpu import find_gpus
 from tests.system.gpu.bench import Bench
 from tests.system.gpu.findings import Finding
@@ -26,6 +27,7 @@ def check(bench: Bench) -> Iterator[Finding]:
         best = max(best, speed)
         yield Finding("speed", f"bare network, batches of {size}", "info", f"{speed:.1f} images/s")
     del model
+    give_back()  # the service is another process
     for fronts in bench.fronts:
         with start_service(**bench.environment(VGG_FRONTS=str(fronts))) as server:
             what = f"service, {fronts} fronts"

@@ -26,7 +26,7 @@ PROGRAM = "import sys; from app.training.finetune import main; sys.exit(main('',
 
 def check(bench: Bench) -> Iterator[Finding]:
     deep = bench.manifest.architecture in TORCHVISION_VGGS
-    layers = ["--train", "block5"] if deep else ["--train", "head", "--lr", "0.05"]
+    layers = ["--train", "block5", "--batch-size", "8"] if deep else ["--train", "head", "--lr", "0.05"]
     what = f"two epochs of {layers[1]}" + (", AMP" if bench.is_cuda else "")
     with tempfile.TemporaryDirectory() as folder:
         draw(Path(folder))
