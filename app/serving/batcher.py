@@ -1,4 +1,4 @@
-"""A micro-batcher for asyncio: callers submit single items, one thread runs them in batches.
+"""A micro-batcher for asyncio: callers submit single items, a thread (or two) runs them in batches.
 
 Work-conserving: an idle runner starts at once with what is there; while it is busy, arrivals gather and the next batch
 takes as many as fit. ``max_wait_s`` is for those who prefer fuller batches to the shortest wait.
