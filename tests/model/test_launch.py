@@ -1,8 +1,9 @@
 """How a batch is run; what only CUDA has is replaced by something that keeps its order."""
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, cast
 
 import pytest
 import torch
@@ -126,6 +127,30 @@ def test_each_thread_has_its_own(cuda: FakeCuda) -> None:
         thread.join()
     assert cuda.threads == ["one", "two"]
     assert len(cuda.captured) == 2
+
+
+def test_what_is_captured_is_replayed_into_the_same_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch's interface wants it: the lane's stream and pool, and errors of its own thread alone."""
+    calls: list[object] = []
+
+    class Graph:
+        def replay(self) -> None:
+            calls.append("replay")
+
+    @contextmanager
+    def graph(captured: Graph, **options: object) -> Iterator[None]:
+        assert isinstance(captured, Graph)
+        calls.append(options)
+        yield
+        calls.append("captured")
+
+    monkeypatch.setattr("torch.cuda.CUDAGraph", Graph)
+    monkeypatch.setattr("torch.cuda.graph", graph)
+    stream, pool, ran = object(), object(), torch.zeros(2, 3)
+    replay = launch.capture(lambda _: ran, pictures(2), cast(Any, stream), cast(Any, pool))
+    assert calls == [{"stream": stream, "pool": pool, "capture_error_mode": "thread_local"}, "captured"]
+    assert replay() is ran
+    assert calls[-1] == "replay"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

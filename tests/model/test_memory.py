@@ -42,6 +42,14 @@ def test_types_and_codes_speak_for_themselves() -> None:
         assert is_full(error) is full
 
 
+def test_what_fails_because_something_in_it_did() -> None:
+    """The end of a capture, for one."""
+    error = torch.AcceleratorError("CUDA error: operation failed due to a previous error during capture")
+    assert not is_full(error)
+    error.__context__ = torch.OutOfMemoryError("Tried to allocate 2.00 GiB")
+    assert is_full(error)
+
+
 def test_what_the_cpus_allocator_really_says() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**55, dtype=torch.uint8)
