@@ -1,6 +1,7 @@
 """Images a second: of the bare network, and of the service with raw bodies and forms."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import product
 
 import httpx
@@ -30,11 +31,12 @@ def check(bench: Bench) -> Iterator[Finding]:
     give_back()  # the service is another process
     for fronts in bench.fronts:
         with start_service(**bench.environment(VGG_FRONTS=str(fronts))) as server:
-            what = f"service, {fronts} fronts"
+            what = f"service, VGG_FRONTS={fronts}"
             yield Finding("speed", what, "info", f"ready after {server.ready_s:.1f} s; {server.memory().describe()}")
             drive(server.port, bench.uploads, max(bench.connections), min(1, bench.seconds), "raw")
             for wire, connections in product(WIRES, bench.connections):
-                yield _measure(bench, server, connections, wire, best)
+                found = _measure(bench, server, connections, wire, best)
+                yield replace(found, what=f"{what}, {found.what}")
             yield _panels(bench, server, what)
 
 
