@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_everything_that_a_processor_can_run_passes(embedded_store: Path) -> Non
     environment = {"VGG_STORE_DIR": str(embedded_store), "VGG_MODEL": "efficientnet_lite0"}
     before = (embedded_store / "efficientnet_lite0" / "receipt.json").read_text()
     done = subprocess.run(
-        [ROOT / ".venv" / "bin" / "python", *command], cwd=ROOT, env=clean_environment() | environment,
+        [sys.executable, *command], cwd=ROOT, env=clean_environment() | environment,
         capture_output=True, text=True, check=False, timeout=900,
     )  # fmt: skip
     report = json.loads(done.stdout)
