@@ -19,7 +19,8 @@ RUN apt-get update \
 WORKDIR /app
 COPY pyproject.toml requirements.lock ./
 COPY scripts/install scripts/
-# Extras of pyproject.toml. `gpu` accounts for the device; `embedded` serves timm's architectures as well.
+# Extras of pyproject.toml. `gpu` accounts for the device; `embedded` serves timm's architectures as well;
+# `ncnn` is for CPUs.
 ARG EXTRAS=gpu
 # `cuda` or `cpu`: no device is seen while an image is built. TORCH_INDEX_URL is another address for `cpu`.
 ARG TORCH=cuda

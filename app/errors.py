@@ -88,6 +88,10 @@ class InvalidParameter(ServiceError):
     status, code, title = 422, "invalid_parameter", "A parameter is invalid"
 
 
+class EvaluationTooLarge(ServiceError):
+    status, code, title = 422, "evaluation_too_large", "The evaluation takes too much"
+
+
 class QueueFull(ServiceError):
     status, code, title = 429, "queue_full", "The service is at capacity"
 

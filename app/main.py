@@ -10,10 +10,11 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app.errors import ModelError, StartError
-from app.http import docs, problems, routes
+from app.http import docs, labels, problems, routes
 from app.http.hosts import HostMiddleware, allowed_hosts
 from app.http.middleware import RequestMiddleware
 from app.http.service import Service
+from app.http.shortcut import Shortcut
 from app.model.registry import LoadedModel
 from app.model.selection import Selection, select_models
 from app.parts import Front, Shared, ToServe, local_inference
@@ -32,7 +33,7 @@ DESCRIPTION = """
 Send a photograph to `POST /predict` and get its most probable ImageNet classes back, named in English and Chinese.
 
 Every error is `application/problem+json` with a stable `code`; every response carries `X-Request-ID` and
-`Server-Timing`. On 429 wait for `Retry-After` seconds.
+`Server-Timing`. On 429 wait for `Retry-After` seconds. With `Accept-Language: zh` errors are in Chinese; codes stay.
 """
 
 
@@ -88,6 +89,7 @@ def build_app(service: Service) -> FastAPI:
     app.state.service = service
     app.router.routes += routes.predictions
     app.include_router(routes.api)
+    app.include_router(labels.labels)
     app.include_router(routes.probes)
     problems.install_handlers(app)
     docs.install_docs(app)
@@ -124,6 +126,7 @@ def torch_load(settings: Settings) -> Load:
 def add_middleware(app: FastAPI, service: Service) -> None:
     """Outermost last."""
     settings = service.settings
+    app.add_middleware(Shortcut, routes=routes.predictions)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -17,12 +17,12 @@ from app.model.registry import Registry
 from app.model.selection import Selection
 from app.serving.gpu import watch_gpus
 from app.serving.inference import Inference, LocalInference, network_batcher
-from app.serving.levels import Levels, Processes
+from app.serving.levels import Levels, Processes, Replaced
 from app.serving.lifecycle import Lifecycle, State
 from app.serving.loader import Load, Loader
 from app.serving.metrics import Metrics
 from app.serving.pipeline import Pipeline
-from app.serving.tally import Field, Row, Tally
+from app.serving.tally import Field, LargeImages, Row, Tally
 from app.serving.warming import warm_up
 from app.settings import Settings
 
@@ -61,6 +61,12 @@ class Shared:
         """The last one."""
         return self.fronts
 
+    def fronts_replaced(self) -> float:
+        return sum(max(0, self.tally.get(Field.STARTS, number) - 1) for number in range(self.fronts))
+
+    def network_replaced(self) -> float:
+        return max(0, self.tally.get(Field.STARTS, self.network_row) - 1)
+
     def places(self, front: int, start: int) -> range:
         """Where a front's uploads lie; ``start`` counts those that have had its part."""
         each = most_places(self.settings)
@@ -96,6 +102,7 @@ class Front:
             count=-(-settings.decode_workers // shared.fronts),
             max_pixels=settings.max_pixels,
             exact=settings.decode == "exact",
+            ledger=LargeImages(row),
             on_end=metrics.decoder_ended,
             on_failure=lambda reason: self.lifecycle.become(State.FAILED, reason),
         )
@@ -154,6 +161,9 @@ class Front:
             "ready": lambda: self.lifecycle.state is State.READY,
         }
         self.metrics.registry.register(Levels(read))
+        self.metrics.registry.register(
+            Replaced({"front": self._shared.fronts_replaced, "network": self._shared.network_replaced})
+        )
         self.metrics.registry.register(Processes(tally.pids))
         watch_gpus(self.metrics.registry)
 

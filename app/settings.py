@@ -14,8 +14,11 @@ from pydantic_settings import BaseSettings, CliApp, NoDecode, SettingsConfigDict
 from app.errors import StartError
 
 WRONG_SETTINGS = 2
-# What the network is shown of an image, and the ends of pages: more than any square of up to 590 pixels takes.
+# What the network is shown of an image, and the ends of pages: more than any square of up to 590 pixels takes. Who
+# asks for more views is charged for more, and may find the buffer full.
 PIXELS_MB = 1
+# What lies beside an upload in shared memory has room for 32 MiB.
+MOST_VIEW_PIXELS = 32 * 2**20 // 3
 CORES_PER_FRONT = 4
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -83,6 +86,10 @@ class Settings(BaseSettings):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="`auto`: fp16 on CUDA and fp32 on the CPU, where `bf16` can double the speed."
     )
+    cpu_engine: Literal["auto", "eager", "winograd", "ncnn"] = Field(
+        "auto",
+        description="Who computes a VGG's convolutions on the CPU; `auto`: the fastest, as measured in preparation.",
+    )
     decode: Literal["fast", "exact"] = Field(
         "fast",
         description="`exact`: torchvision's published transform, bit for bit; `fast`: quicker, and almost the same.",
@@ -115,6 +122,14 @@ class Settings(BaseSettings):
     max_files: PositiveInt = Field(16, description="Files in one `POST /predict/batch`; beyond that: 400.")
     max_pixels: PositiveInt = Field(
         100_000_000, description="Pixels of an image, read from its header; beyond that: 413."
+    )
+    max_views: PositiveInt = Field(
+        160, description="Views that one request may ask for, of all its files; beyond: 422."
+    )
+    max_evaluation_pixels: PositiveInt = Field(
+        10_000_000,
+        le=MOST_VIEW_PIXELS,
+        description="Pixels of all views that one request may ask for; beyond that: 422.",
     )
 
     drain_delay_s: float = Field(5, ge=0, description="After SIGTERM: how long to serve on while reporting not ready.")

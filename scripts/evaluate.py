@@ -3,6 +3,7 @@
 
     scripts/evaluate.py --data DIR --model catdog                cat.N.jpg and dog.N.jpg, or one folder per class
     scripts/evaluate.py --data ILSVRC2012_val --model vgg16      one folder per class, named by wnid or English label
+    scripts/evaluate.py --data DIR --evaluation dense --scales 256,384,512    looked at more than once, as in the paper
     scripts/evaluate.py --data DIR --csv predictions.csv         with a file of every prediction
 
 Device, precision and decoder are the service's settings (VGG_DEVICE, VGG_PRECISION, VGG_DECODE).

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from app.decoding.buffers import Block, Buffer, Buffers
 from app.decoding.pool import Decoders
 from app.image.reader import Reading
-from app.image.views import Views
+from app.image.views import Views, Wanted
 
 VGG16 = Views(256, 224, "bilinear")
 MIB = 2**20
@@ -41,8 +41,10 @@ class Running:
         """As a request does: the pixels are copied before their memory is somebody else's."""
         buffer = self.upload(data)
         try:
-            reading = await self.decoders.read(buffer, views)
-            return Reading(reading.pixels.copy(), reading.image, reading.decode_s, reading.preprocess_s)
+            found = await self.decoders.read(buffer, Wanted((views,)))
+            (region,) = found.regions
+            pixels = self.buffers.block.pixels(region).copy()
+            return Reading(pixels, found.image, found.decode_s, found.preprocess_s)
         finally:
             buffer.release()
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from app.image.views import Pixels
 from app.model.labels import Label, read_labels
 from app.model.manifest import Manifest, read_manifest
-from app.model.registry import LoadedModel
+from app.model.registry import LoadedModel, ScoreMaps
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 POISON_BLUE = 255
+PLACE = 64
 Color = tuple[int, int, int]
 
 
@@ -56,9 +57,30 @@ class DummyNetwork:
         probabilities = np.tile((0.9 * 0.1 ** np.arange(k)).astype(np.float32), (len(pixels), 1))
         return indices, probabilities
 
+    def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+        indices, _ = self.top_k(pixels, 1)
+        probabilities = np.full((len(pixels), self.classes), 0.1 / (self.classes - 1), dtype=np.float32)
+        probabilities[np.arange(len(pixels)), indices[:, 0]] = 0.9
+        return probabilities
+
+    def score_maps(self, pixels: Pixels) -> ScoreMaps:
+        """Of each place the class is a function of its top left pixel."""
+        self.top_k(pixels, 1)
+        corners = pixels[:, ::PLACE, ::PLACE]
+        scores = np.zeros((*corners.shape[:3], self.classes), dtype=np.float32)
+        for place in np.ndindex(corners.shape[:3]):
+            red, green, blue = corners[place]
+            scores[(*place, expected_class((int(red), int(green), int(blue))))] = 10
+        return ScoreMaps(scores, (0.0, 0.0, 1.0, 1.0))
+
 
 def dummy_model(
-    network: DummyNetwork, name: str = "vgg16", *, max_batch_size: int = 8, labels: tuple[Label, ...] | None = None
+    network: DummyNetwork,
+    name: str = "vgg16",
+    *,
+    max_batch_size: int = 8,
+    labels: tuple[Label, ...] | None = None,
+    dense: bool = True,
 ) -> LoadedModel:
     manifest: Manifest = read_manifest(MODELS / "vgg16" / "manifest.json").model_copy(update={"name": name})
     return LoadedModel(
@@ -69,4 +91,6 @@ def dummy_model(
         device="cpu",
         precision="fp32",
         max_batch_size=max_batch_size,
+        dense=dense,
+        heatmap=dense,
     )

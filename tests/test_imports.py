@@ -40,10 +40,13 @@ MAY_IMPORT = {
     },
     "app.__main__": {"app.settings", "app.logs", "app.main", "app.server.run"},
     "app.openapi": {"app.settings", "app.main", "app.model"},
+    "app.inspecting": {"app.errors", "app.settings", "app.model"},
+    "app.predicting": {"app.errors", "app.settings", "app.image", "app.model"},
     "app.preparing": {"app.errors", "app.settings", "app.image", "app.model"},
-    "app.training": {"app.errors", "app.settings", "app.image", "app.model"},
+    "app.heads": {"app.errors"},
+    "app.training": {"app.errors", "app.settings", "app.image", "app.model", "app.heads"},
     "scripts": {"app", "tests.system"},
-    "tests.system.load": {"app"},
+    "tests.system.load": {"app", "tests.pictures"},
     "tests.system.chaos": {"app", "tests.system.attacks", "tests.system.load"},
     "tests.system.fuzzing": {"app", "tests.decoders", "tests.system.attacks", "tests.system.load"},
     "tests.system.attacks": {"app"},
@@ -56,6 +59,7 @@ TORCH = {"torch", "torchvision", "timm"}
 TORCH_FREE_ROOMS = {"app.errors", "app.settings", "app.logs", "app.decoding", "app.image", "app.serving", "app.http",
                     "app.server", "app.parts", "app.processes", "app.main"}  # fmt: skip
 TORCH_FREE = {"app.image.reader", "app.image.views", "app.model.registry", "app.model.labels", "app.model.manifest",
+              "app.model.evaluation", "app.model.looking", "app.model.wish",
               "app.model.files", "app.model.library", "app.model.selection", "app.preparing.download"}  # fmt: skip
 # The servers that ours is measured against are written as their users write them.
 PEERS = {f"tests.system.load.serve_{name}" for name in ("threaded", "litserve", "mosec", "triton")}

@@ -20,6 +20,7 @@ from app.image.views import Pixels
 
 # What a decoder may make of one upload: 150 views for VGG16 take 22.6 MB.
 MAX_PIXELS_BYTES = 32 * 2**20
+MAX_PIXELS = MAX_PIXELS_BYTES // 3
 # Free places keep some memory, so that an ordinary photograph need not wait for the system to find it.
 KEPT_PLACES = 64
 KEPT_BYTES = 512 * 1024
@@ -30,6 +31,14 @@ class Region(NamedTuple):
 
     start: int
     shape: tuple[int, ...]
+
+    def one(self, number: int) -> "Region":
+        """That one of the things which lie behind each other here, and only it."""
+        return Region(self.start + number * math.prod(self.shape[1:]), (1, *self.shape[1:]))
+
+    def alone(self) -> "Region":
+        """The only thing here, as itself."""
+        return Region(self.start, self.shape[1:])
 
 
 class Buffer:

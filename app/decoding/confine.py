@@ -1,8 +1,8 @@
 """What a decoder may do: use the memory and the processor that it is given, and nothing else.
 
 A fault in a native decoder may hand its process to whoever made the picture. Without new descriptors there are no
-files, no connections and no programs; Landlock, on a Linux that has it, refuses what needs no descriptor; and a filter
-of system calls leaves it threads, which some decoders want, but no processes.
+files and no connections; Landlock, on a Linux that has it, refuses what needs no descriptor; and a filter of system
+calls leaves it threads, which some decoders want, but no processes, no programs, and no hold on other processes.
 """
 
 import ctypes
@@ -23,8 +23,13 @@ FILES = ((1, (1 << 13) - 1), (2, 1 << 13), (3, 1 << 14), (5, 1 << 15))  # read, 
 CONNECTIONS = ((4, 0b11),)  # TCP: bind, connect
 OTHERS = ((6, 0b11),)  # abstract sockets, signals
 
-# Linux's audit.h and unistd.h: the architecture, and the numbers of clone and of its older relatives.
-PROCESSORS = {"x86_64": (0xC000003E, 56, (57, 58)), "aarch64": (0xC00000B7, 220, ())}
+# Linux's audit.h and unistd.h: the architecture, the number of clone, and those of the calls that are refused: fork and
+# vfork where there are such, execve and execveat, ptrace, process_vm_readv and _writev, kill, tkill, tgkill and
+# rt_sigqueueinfo and rt_tgsigqueueinfo. What wants to abort cannot send itself the signal, and crashes instead.
+PROCESSORS = {
+    "x86_64": (0xC000003E, 56, (57, 58, 59, 322, 101, 310, 311, 62, 200, 234, 129, 297)),
+    "aarch64": (0xC00000B7, 220, (221, 281, 117, 270, 271, 129, 130, 131, 138, 240)),
+}
 CLONE3 = 435
 CLONE_THREAD = 0x10000
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
@@ -47,7 +52,7 @@ def confine(parent: int) -> None:
         if os.getppid() != parent:  # it has ended before this one was bound to it
             os._exit(1)
         _landlock(libc)
-        _forbid_processes(libc)
+        _filter_calls(libc)
     for limit in (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
         resource.setrlimit(limit, (0, 0))
 
@@ -69,12 +74,12 @@ def _landlock(libc: ctypes.CDLL) -> None:
     os.close(descriptor)
 
 
-def _forbid_processes(libc: ctypes.CDLL) -> None:
-    """Whatever would make a process fails; on processors whose numbers are not known here nothing does."""
+def _filter_calls(libc: ctypes.CDLL) -> None:
+    """What makes a process or gets at one fails; on processors whose numbers are not known here nothing does."""
     if platform.machine() not in PROCESSORS:
         return
-    architecture, clone, forks = PROCESSORS[platform.machine()]
-    refusals = [(IF_AT_LEAST, OTHER_INTERFACE), *((IF_EQUAL, fork) for fork in forks)]
+    architecture, clone, refused = PROCESSORS[platform.machine()]
+    refusals = [(IF_AT_LEAST, OTHER_INTERFACE), *((IF_EQUAL, call) for call in refused)]
     steps = [(LOAD, 0, 0, ARCHITECTURE), (IF_EQUAL, 1, 0, architecture), (RETURN, 0, 0, REFUSE | errno.EPERM)]
     steps += [(LOAD, 0, 0, CALL)]
     for test, number in refusals:

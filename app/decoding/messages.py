@@ -2,16 +2,27 @@
 
 import json
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from app.errors import InternalError, ServiceError, TooCostly, TooManyPixels, UndecodableImage, UnsupportedMediaType
+from app.errors import (
+    EvaluationTooLarge,
+    InternalError,
+    ServiceError,
+    TooCostly,
+    TooManyPixels,
+    UndecodableImage,
+    UnsupportedMediaType,
+)
 from app.image.decode import ImageInfo
-from app.image.reader import Reading
-from app.image.views import Place, Views
+from app.image.reader import ReadParts
+from app.image.views import Interpolation, Part, Place, Views, Wanted, Whole
 
 MESSAGE_BYTES = 64 * 1024
 READY = b"ready"  # a decoder's first word
-REFUSALS = {error.code: error for error in (TooCostly, TooManyPixels, UndecodableImage, UnsupportedMediaType)}
+REFUSALS = {
+    error.code: error
+    for error in (EvaluationTooLarge, TooCostly, TooManyPixels, UndecodableImage, UnsupportedMediaType)
+}
 
 
 class Job(NamedTuple):
@@ -22,15 +33,17 @@ class Job(NamedTuple):
     pixels_start: int
     room: int
     """Bytes of memory that are kept for it, should it be a large one; else 0."""
-    views: Views
+    wanted: Wanted
+    most_pixels: int
+    """Of all views together."""
 
     def pack(self) -> bytes:
-        return json.dumps((self.start, self.size, self.pixels_start, self.room, _pack_views(self.views))).encode()
+        return json.dumps((*self[:4], _pack_wanted(self.wanted), self.most_pixels)).encode()
 
     @classmethod
     def unpack(cls, message: bytes) -> "Job":
-        start, size, pixels_start, room, views = json.loads(message)
-        return cls(start, size, pixels_start, room, _unpack_views(views))
+        start, size, pixels_start, room, wanted, most_pixels = json.loads(message)
+        return cls(start, size, pixels_start, room, _unpack_wanted(wanted), most_pixels)
 
 
 class Answer(NamedTuple):
@@ -73,16 +86,27 @@ class Answer(NamedTuple):
         return InternalError("The image could not be read; the log says why.")
 
 
-def account(reading: Reading) -> Answer:
+def account(reading: ReadParts) -> Answer:
     return Answer(False, 0, reading.image, reading.decode_s, reading.preprocess_s)
 
 
 @lru_cache(maxsize=64)
-def _pack_views(views: Views) -> str:
-    return json.dumps((views.short_side, views.crop, views.interpolation, views.places))
+def _pack_wanted(wanted: Wanted) -> str:
+    return json.dumps([_pack(part) for part in wanted.parts])
+
+
+def _pack(part: Part) -> tuple[object, ...]:
+    of_its_own = (part.mirrored,) if isinstance(part, Whole) else (part.crop, part.places)
+    return (part.short_side, part.interpolation, *of_its_own)
 
 
 @lru_cache(maxsize=64)
-def _unpack_views(views: str) -> Views:
-    short_side, crop, interpolation, places = json.loads(views)
+def _unpack_wanted(wanted: str) -> Wanted:
+    return Wanted(tuple(_unpack(*part) for part in json.loads(wanted)))
+
+
+def _unpack(short_side: int, interpolation: Interpolation, *of_its_own: Any) -> Part:
+    if len(of_its_own) == 1:
+        return Whole(short_side, interpolation, *of_its_own)
+    crop, places = of_its_own
     return Views(short_side, crop, interpolation, tuple(Place(*place) for place in places))

@@ -1,33 +1,33 @@
 """Which decoder reads which upload, what became of it, and who has to go.
 
 As many uploads are read at a time as there are cores. One that takes long holds up nobody: after ``SLOW_S`` it counts
-no longer, and another decoder takes the next upload while the system shares the cores out among them.
+no longer, and another decoder takes the next upload while the system shares the cores out among them. When there are
+too many of them, those that have had their share of the processor are put off: they begin again, a few at a time.
 """
 
 import asyncio
-import math
-import os
-import signal
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 
-from app.decoding.buffers import Block, Buffer
+from app.decoding.buffers import MAX_PIXELS, Block, Buffer
 from app.decoding.forkserver import Terms
 from app.decoding.messages import Answer
 from app.decoding.processes import Processes
-from app.decoding.task import Task
+from app.decoding.queues import Ledger, Queues
+from app.decoding.task import ImageRead, Task, reason_of
 from app.errors import ServiceError
 from app.image.cost import most_memory_bytes
-from app.image.reader import Reading
-from app.image.views import Views
+from app.image.views import Wanted
 
 TICK_S = 0.025
 SLOW_S = 0.05
 SLOW_FOR_EACH = 2  # slow decoders, for each one that is not
 LEAST_S = 0.1  # no decoder is killed sooner: a short deadline must not buy a new process
+# What a slow one has had of the processor before it may be put off: an honest picture that is not large takes less. One
+# that has taken so small a share for so long hangs.
+ENOUGH_CPU_S, HUNG_SHARE, HUNG_S = 0.2, 0.01, 3.0
 
 
 @dataclass(slots=True, eq=False)
@@ -38,14 +38,18 @@ class _Decoder:
     task: Task | None = None
     since: float = 0.0
     slow: bool = False
-    killed: bool = False
+    cpu_s: float = 0.0
+    """Of the processor that it had taken, in all, when it became slow."""
+    killed: str = ""
+    """Why, if it has been told to end."""
 
 
 class Decoders:
     """Reads ``count`` uploads at a time, in processes that can be killed; on one event loop.
 
     ``on_end(reason)`` hears of every decoder that ends before its time: ``abandoned`` (nobody waited for it any more),
-    ``cost``, ``crash`` or ``killed`` (by somebody else). ``on_failure(reason)``: there are no decoders any more.
+    ``put_off`` (others waited), ``cost``, ``crash`` or ``killed`` (by somebody else). ``on_failure(reason)``: there are
+    no decoders any more. In ``ledger`` several processes share the memory for large images.
     """
 
     def __init__(
@@ -55,16 +59,16 @@ class Decoders:
         count: int,
         max_pixels: int,
         exact: bool,
+        ledger: Ledger | None = None,
         on_end: Callable[[str], object] = lambda _: None,
         on_failure: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.count = count
-        self.most_large_bytes = most_memory_bytes(max_pixels, block.upload_bytes)
+        self._most_bytes = most_memory_bytes(max_pixels, block.upload_bytes)
         self._on_end = on_end
         terms = Terms(block.descriptor, max_pixels, exact)
         self._processes = Processes(terms, self._said, self._ended, on_failure)
-        self._waiting: deque[Task] = deque()
-        self._waiting_large: deque[Task] = deque()
+        self._queues = Queues(self._most_bytes, most_long=SLOW_FOR_EACH * count, ledger=ledger)
         self._decoders: dict[int, _Decoder] = {}
         self._idle: list[_Decoder] = []
         self._ticking = False
@@ -80,6 +84,11 @@ class Decoders:
         return {pid: number for number, pid in self._processes.pids.items() if self._decoders[number].task}
 
     @property
+    def most_large_bytes(self) -> int:
+        """What those may come to."""
+        return self._queues.most_large_bytes
+
+    @property
     def large(self) -> list[int]:
         """Bytes that are kept for each of the large images that are being read."""
         return [task.room for task in self._being_read() if task.room]
@@ -93,23 +102,24 @@ class Decoders:
         """Until there is a decoder."""
         await self._processes.ready()
 
-    def read(self, buffer: Buffer, views: Views) -> asyncio.Future[Reading]:
-        """The views of an upload; ``pixels`` lie in its buffer, which is held until nobody writes there any more.
+    def read(self, buffer: Buffer, wanted: Wanted, most_pixels: int = MAX_PIXELS) -> asyncio.Future[ImageRead]:
+        """The views of an upload; their pixels lie in its buffer, which is held until nobody writes there any more.
 
+        ``most_pixels`` is for all views together.
         Cancelling the future takes the upload from its decoder. Raises what ``Reader.read`` raises, ``TooCostly`` also
         when an image takes more of the processor than any honest one of its size, and ``UndecodableImage`` also when
         it breaks its decoder.
         """
-        buffer.expect_pixels(math.prod(views.shape))
-        task = Task(buffer.hold(), views, asyncio.get_running_loop().create_future())
+        buffer.expect_pixels(wanted.most_bytes(most_pixels))
+        task = Task(buffer.hold(), wanted, most_pixels, asyncio.get_running_loop().create_future())
         task.future.add_done_callback(lambda _: self._left(task))
-        self._waiting.append(task)
+        self._queues.add(task)
         self._give_out()
         return task.future
 
     def abandon(self, error: ServiceError) -> None:
         """Answer everybody now, with an error."""
-        for task in [*self._being_read(), *self._waiting, *self._waiting_large]:
+        for task in [*self._being_read(), *self._queues]:
             if not task.future.done():
                 task.future.set_exception(copy(error))
 
@@ -120,29 +130,21 @@ class Decoders:
     # Who reads what
 
     def _give_out(self) -> None:
-        while (queue := self._next_queue()) and (decoder := self._free()):
-            task = queue.popleft()
-            decoder.task, decoder.since, decoder.slow = task, time.monotonic(), bool(task.room)
+        while self._has_place() and (task := self._queues.next(self._being_read())):
+            decoder = self._idle.pop() if self._idle else self._fork()
+            decoder.task, decoder.since, decoder.slow = task, time.monotonic(), task.is_long
             self._processes.send(decoder.number, task.message())
             self._tick_later()
+        if any(True for _ in self._queues):  # for a place here, or for memory that another process has
+            self._tick_later()
 
-    def _next_queue(self) -> deque[Task]:
-        """Large ones have waited before; there is memory for one of the largest, or for several that take no more."""
-        if self._waiting_large and sum(self.large) + self._waiting_large[0].room <= self.most_large_bytes:
-            return self._waiting_large
-        return self._waiting
+    def _has_place(self) -> bool:
+        """Whether there is a decoder for the next upload, or may be one."""
+        quick = sum(decoder.task is not None and not decoder.slow for decoder in self._decoders.values())
+        return quick < self.count and bool(self._idle or len(self._decoders) < self.count * (1 + SLOW_FOR_EACH))
 
-    def _free(self) -> _Decoder | None:
-        """A decoder that may take the next upload, unless as many as may be are busy."""
-        busy = [decoder for decoder in self._decoders.values() if decoder.task]
-        if sum(not decoder.slow for decoder in busy) >= self.count:
-            return None
-        if self._idle:
-            return self._idle.pop()
-        return self._fork() if len(self._decoders) < self.count * (1 + SLOW_FOR_EACH) else None
-
-    def _being_read(self) -> Iterator[Task]:
-        return (decoder.task for decoder in self._decoders.values() if decoder.task)
+    def _being_read(self) -> list[Task]:
+        return [decoder.task for decoder in self._decoders.values() if decoder.task]
 
     def _fork(self) -> _Decoder:
         decoder = _Decoder(self._processes.fork())
@@ -163,25 +165,40 @@ class Decoders:
             asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _tick(self) -> None:
-        """Let those that take long count no longer; kill those for whom nobody waits."""
+        """Let those that take long count no longer; kill those for whom nobody waits, or that others wait for."""
         self._ticking = False
         now = time.monotonic()
-        for decoder in self._decoders.values():
-            if decoder.task is None:
-                continue
+        busy = [decoder for decoder in self._decoders.values() if decoder.task]
+        for decoder in busy:
             self._tick_later()
-            decoder.slow = decoder.slow or now - decoder.since > SLOW_S
-            if decoder.task.future.cancelled() and not decoder.killed and now - decoder.since > LEAST_S:
-                decoder.killed = True
-                self._processes.kill(decoder.number)
+            if not decoder.slow and now - decoder.since > SLOW_S:
+                decoder.slow, decoder.cpu_s = True, self._processes.cpu_s(decoder.number)
+            if decoder.task and decoder.task.future.cancelled() and now - decoder.since > LEAST_S:
+                self._kill(decoder, "abandoned")
         self._give_out()
+        if self._queues.new and not self._has_place():
+            ending = sum(bool(decoder.killed) for decoder in busy)
+            enough = [decoder for decoder in busy if not decoder.killed and self._has_had_enough(decoder, now)]
+            for decoder in enough[: max(0, len(self._queues.new) - ending)]:
+                self._kill(decoder, "put_off")
+
+    def _has_had_enough(self, decoder: _Decoder, now: float) -> bool:
+        """Not where it is the machine that is slow, and not a second time."""
+        if not decoder.slow or decoder.task is None or decoder.task.is_long:
+            return False
+        cpu_s = self._processes.cpu_s(decoder.number) - decoder.cpu_s
+        seconds = now - decoder.since
+        return cpu_s > ENOUGH_CPU_S or (seconds > HUNG_S and cpu_s < HUNG_SHARE * seconds)
+
+    def _kill(self, decoder: _Decoder, reason: str) -> None:
+        if not decoder.killed:
+            decoder.killed = reason
+            self._processes.kill(decoder.number)
 
     def _left(self, task: Task) -> None:
         """Nobody waits for it any more: if it has not been begun, it need not be."""
-        for queue in (self._waiting, self._waiting_large):
-            if task in queue:
-                queue.remove(task)
-                task.buffer.release()
+        if self._queues.remove(task):
+            task.buffer.release()
 
     # What becomes of it
 
@@ -196,7 +213,7 @@ class Decoders:
             self._processes.kill(number)
             return
         decoder.task = None
-        if not answer.last:
+        if not answer.last and not decoder.killed:
             self._idle.append(decoder)
         if answer.needs:
             self._put_back(task, answer.needs)
@@ -210,11 +227,11 @@ class Decoders:
 
     def _put_back(self, task: Task, needs: int) -> None:
         """It has turned out to be a large one."""
-        task.room = min(needs, self.most_large_bytes)
+        task.room = min(needs, self._most_bytes)
         if task.future.done():
             task.buffer.release()
         else:
-            self._waiting_large.append(task)
+            self._queues.add(task)
         self._give_out()
 
     def _ended(self, number: int, status: int | None) -> None:
@@ -223,7 +240,7 @@ class Decoders:
         if decoder in self._idle:
             self._idle.remove(decoder)
         self._stand_by()
-        reason = "abandoned" if decoder.killed else _reason(status)
+        reason = decoder.killed or reason_of(status)
         if reason:
             self._on_end(reason)
         if decoder.task is not None:
@@ -233,19 +250,15 @@ class Decoders:
 
     def _bereaved(self, task: Task, reason: str) -> None:
         """What has become of an upload whose decoder has ended: somebody else's signal is not its fault, once."""
-        if reason == "killed" and not task.again and not task.future.done():
+        if task.future.done():
+            task.buffer.release()
+        elif reason == "put_off":
+            self._give_out()  # to whoever it makes way for
+            task.put_off = True
+            self._queues.add(task)
+        elif reason == "killed" and not task.again:
             task.again = True
-            (self._waiting_large if task.room else self._waiting).appendleft(task)
-            return
-        if not task.future.done():
+            self._queues.add(task, first=True)
+        else:
             task.bereave(reason)
-        task.buffer.release()
-
-
-def _reason(status: int | None) -> str:
-    """Why a decoder has ended that nobody has told to; nothing if it was its time."""
-    if status is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):
-        return "killed"
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF:
-        return "cost"
-    return "crash" if status else ""
+            task.buffer.release()

@@ -11,14 +11,16 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 
 import numpy as np
 
 from app.decoding.messages import MESSAGE_BYTES, READY, Answer, Job, account
 from app.errors import InternalError, ServiceError, TooCostly
-from app.image.cost import cpu_seconds, header_cpu_seconds, header_memory_bytes, memory_bytes
+from app.image.cost import cpu_seconds, header_cpu_seconds, header_memory_bytes, memory_bytes, views_cost
 from app.image.decode import Opened
 from app.image.reader import Reader
+from app.image.views import Pixels, Wanted
 
 # Memory that a decoder may take as it likes: enough for a photograph of three megapixels.
 FREE_BYTES = 96 * 2**20
@@ -46,6 +48,7 @@ class Worker:
         self._data = DataMemory()
         self._jobs_left = MOST_JOBS
         self._room = FREE_BYTES
+        self._wanted = Wanted(())
 
     def serve(self) -> None:
         self._connection.send(READY)
@@ -58,14 +61,13 @@ class Worker:
             self._connection.send(answer._replace(last=not self._jobs_left).pack())
 
     def _answer(self, job: Job) -> Answer:
-        self._room = max(job.room, FREE_BYTES)
+        self._room, self._wanted = max(job.room, FREE_BYTES), job.wanted
         try:
             self._limit(header_cpu_seconds(job.size), FREE_BYTES)
             data = self._memory[job.start : job.start + job.size]
             self._limit(header_cpu_seconds(job.size), header_memory_bytes(data, self._max_pixels))
-            reading = self._reader.read(data, job.views)
-            room = np.frombuffer(self._memory, np.uint8, reading.pixels.size, job.pixels_start)
-            room[:] = reading.pixels.reshape(-1)
+            reading = self._reader.read_parts(data, job.wanted, job.most_pixels)
+            self._leave(reading.parts, job.pixels_start)
         except NoRoom as error:
             return Answer(last=False, needs=error.needs)
         except ServiceError as error:
@@ -78,9 +80,16 @@ class Worker:
             signal.setitimer(signal.ITIMER_PROF, 0)
         return account(reading)
 
+    def _leave(self, parts: Sequence[Pixels], start: int) -> None:
+        """Where they are looked for."""
+        for pixels in parts:
+            np.frombuffer(self._memory, np.uint8, pixels.size, start)[:] = pixels.reshape(-1)
+            start += pixels.size
+
     def _allow(self, opened: Opened) -> None:
         """What the header says is what there is."""
-        self._limit(cpu_seconds(opened), memory_bytes(opened))
+        views_cpu_s, views_bytes = views_cost(opened, self._wanted)
+        self._limit(cpu_seconds(opened) + views_cpu_s, memory_bytes(opened) + views_bytes)
 
     def _limit(self, cpu_s: float, memory: int) -> None:
         """From here on: seconds of the processor until the system ends this process, bytes over its start.

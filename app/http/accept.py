@@ -1,8 +1,9 @@
 """What every prediction request goes through before its images are looked at: key, place, model, deadline, upload."""
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,17 +11,24 @@ from pydantic_core import ErrorDetails
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from app.errors import InvalidParameter
+from app.errors import InvalidParameter, QueueFull, TooManyRequests
+from app.http.admission import Place
 from app.http.context import Outcome, context_of, note
 from app.http.deadline import HEADER, deadline, seconds_allowed, while_connected
+from app.http.evaluation import check_views, work_of
 from app.http.files import File, UploadLimits
-from app.http.service import service_of
+from app.http.service import Service, service_of
 from app.http.upload import read_uploads
+from app.model.evaluation import CROPS, Crops
 from app.model.manifest import Preprocessing
 from app.model.registry import ServedModel
+from app.model.wish import ASKED, Asked, Wish
+from app.serving.question import Question
 
 DEFAULT_TOP_K = 5
 MAX_QUERY_BYTES = 1024
+CHOICES = {"evaluation": ", ".join(ASKED), "crops": ", ".join(CROPS), "heatmap": "true, false"}
+LEAST_TOP_K = 1
 
 
 def read_key(headers: Mapping[str, str]) -> str | None:
@@ -44,8 +52,10 @@ def read_query(query_string: bytes) -> "PredictQuery":
 def _in_words(fault: ErrorDetails) -> str:
     name = fault["loc"][-1]
     if fault["type"] == "extra_forbidden":
-        return f"There is no parameter {str(name)[:40]!r}; there are model and top_k."
-    return f"{name} must be a whole number, at least 1."  # the model may be any string
+        return f"There is no parameter {str(name)[:40]!r}; there are {', '.join(PredictQuery.model_fields)}."
+    if name in CHOICES:
+        return f"{name} must be one of {CHOICES[str(name)]}."
+    return f"{name} must be a whole number, at least {LEAST_TOP_K}."  # the model may be any string
 
 
 class PredictQuery(BaseModel):
@@ -55,8 +65,29 @@ class PredictQuery(BaseModel):
 
     model: str | None = Field(None, description="A served model; default: the service's default model.")
     top_k: int | None = Field(
-        None, ge=1, description="How many classes to return; default: 5, or all of them if the model has fewer."
+        None,
+        ge=LEAST_TOP_K,
+        description="How many classes to return; default: 5, or all of them if the model has fewer.",
     )
+    evaluation: Asked = Field(
+        "single",
+        description="What the network is shown: the centre (`single`), crops (`multi_crop`), the whole photograph "
+        "(`dense`), both (`dense_multi_crop`), or crops only where the centre leaves two classes close (`auto`).",
+    )
+    crops: Crops | None = Field(
+        None, description="For crops: `10` (corners, centre, mirrored; the default) or `5x5` (a grid, mirrored)."
+    )
+    scales: str | None = Field(
+        None,
+        description="Lengths of the short side, such as `256,384,512`, over which is averaged; default: the model's.",
+    )
+    heatmap: bool = Field(
+        default=False, description="Say for each answered class how much each place of the photograph speaks for it."
+    )
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(self.evaluation, self.crops, self.scales, self.heatmap)
 
 
 def choose_top_k(requested: int | None, model: ServedModel) -> int:
@@ -75,11 +106,15 @@ def pixels_bytes(preprocessing: Preprocessing) -> int:
 
 
 class Accepted(NamedTuple):
-    """``files`` lie in buffers that are free when the request ends; whoever may read one later holds it."""
+    """``files`` lie in buffers that are free when the request ends; whoever may read one later holds it.
+
+    ``question`` is about each of them, unless their most probable classes at a glance are all that is asked for.
+    """
 
     model: ServedModel
     top_k: int
     files: list[File]
+    question: Question | None = None
 
 
 @asynccontextmanager
@@ -98,10 +133,26 @@ async def accepted(request: Request, limits: UploadLimits) -> AsyncIterator[Acce
         model = service.pipeline.registry.get(query.model)
         note(request.scope, Outcome(model=model.name))
         top_k = choose_top_k(query.top_k, model)
-        pixels = pixels_bytes(model.manifest.preprocessing)
+        wish, settings = query.wish, service.settings
+        work = None if wish.is_usual else work_of(wish, model, top_k, settings)
+        pixels = work.most_bytes if work else pixels_bytes(model.manifest.preprocessing)
         with service.arrivals.begin(caller, announced, pixels) as arrival:
             async with deadline(seconds):
+                until = time.perf_counter() + seconds
                 files = await read_uploads(headers, request.receive, limits, arrival)
-                service.admission.arrive(place, len(files))
+                question = None
+                if work:
+                    check_views(work, len(files), settings)
+                    question = work.question(len(files), until, partial(_take_more, service, place))
+                service.admission.arrive(place, len(files), work.units * len(files) if work else 0)
                 async with while_connected(request.receive):
-                    yield Accepted(model, top_k, files)
+                    yield Accepted(model, top_k, files, question)
+
+
+def _take_more(service: Service, place: Place, work: int) -> bool:
+    """Whether there is room for so much more work."""
+    try:
+        service.admission.take_more(place, work)
+    except (QueueFull, TooManyRequests):
+        return False
+    return True

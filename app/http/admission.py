@@ -17,13 +17,15 @@ STALLED_S = 1.0
 class Place:
     """An admitted request's, whose body is still to come at first; left with its ``with``."""
 
-    __slots__ = ("_admission", "_since", "images", "key")
+    __slots__ = ("_admission", "_since", "images", "key", "work")
 
     def __init__(self, admission: "Admission", key: str | None) -> None:
         self._admission = admission
         self._since = time.monotonic()
         self.key = key
         self.images = 1
+        self.work = 0
+        """What evaluations of its images take beside them, in images."""
 
     def __enter__(self) -> Self:
         return self
@@ -79,8 +81,11 @@ class Admission:
         self._count(key, 1)
         return place
 
-    def arrive(self, place: Place, images: int) -> None:
+    def arrive(self, place: Place, images: int, work: int = 0) -> None:
         """Say that a request's body has been read, and how many images were in it: all of them need a place now.
+
+        ``work``: what their evaluations take, in images. It waits while others' images do not, so that it counts for
+        other evaluations alone.
 
         Raises ``QueueFull`` when others have taken a stalled upload's place since, or there are not enough,
         ``TooManyRequests`` when these are more than the key may have.
@@ -95,15 +100,36 @@ class Admission:
             self._check_delay()
             place.images = images
             self._count(place.key, more)
+        if work:
+            self.take_more(place, work)
+
+    def take_more(self, place: Place, work: int) -> None:
+        """So much work more for a request whose body has been read. Raises ``QueueFull`` and ``TooManyRequests``."""
+        self._check_key(work, place.key, but=place.images + place.work)
+        ahead = self._row.tally.total(Field.WORK) - place.work
+        backlog = self._counted() - place.images + ahead
+        rate = self._rate()
+        delay_s = backlog / rate if rate else 0.0
+        if ahead and (backlog + work > self._max_queue_size or delay_s > self._max_queue_delay_s):
+            raise QueueFull(f"Evaluations of {ahead:.0f} views are in flight.", self._come_back(delay_s))
+        place.work += work
+        self._row.add(Field.WORK, work)
+        self._count_key(place.key, work)
 
     def leave(self, place: Place) -> None:
         """A request has been answered."""
         self._arriving.discard(place)
         self._count(place.key, -place.images)
+        if place.work:
+            self._row.add(Field.WORK, -place.work)
+            self._count_key(place.key, -place.work)
 
-    def _check_key(self, images: int, key: str | None) -> None:
+    def _check_key(self, images: int, key: str | None, *, but: int | None = None) -> None:
+        """``but``: what the request itself counts already; an evaluation is let in where there is nothing else."""
         most = self._max_requests_per_key
-        if key is not None and most is not None and self._total_of(key) + images > most:
+        if key is None or most is None or self._total_of(key) == but:
+            return
+        if self._total_of(key) + images > most:
             raise TooManyRequests(f"A key may have {most} images in flight at once.", {"Retry-After": "1"})
 
     def _check_size(self, images: int) -> None:
@@ -143,5 +169,8 @@ class Admission:
     def _count(self, key: str | None, change: int) -> None:
         self.in_flight += change
         self._row.add(Field.IN_FLIGHT, change)
+        self._count_key(key, change)
+
+    def _count_key(self, key: str | None, change: int) -> None:
         if key is not None:
             self._row.add(self._row.tally.key(key), change)

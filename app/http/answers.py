@@ -3,6 +3,7 @@
 They are plain dicts of the wire types: a type checker holds their form, and building one costs next to nothing.
 """
 
+from typing import NotRequired
 from weakref import WeakKeyDictionary
 
 from pydantic_core import to_json
@@ -11,9 +12,11 @@ from typing_extensions import TypedDict
 from app.http.context import RequestContext, milliseconds
 from app.http.schemas import (
     BatchResponse,
+    Box,
     Candidate,
     ClassInfo,
     FileResult,
+    HeatmapGrid,
     ImageInfo,
     ModelDetail,
     ModelInfo,
@@ -23,6 +26,7 @@ from app.http.schemas import (
     Problem,
     TimingMs,
 )
+from app.model.evaluation import METHODS, Heatmap, Method
 from app.model.labels import Label
 from app.model.registry import Registry, ServedModel
 from app.serving.pipeline import Prediction
@@ -34,29 +38,35 @@ class _Answer(TypedDict):
     """What the answers to a single image and to one of several have in common."""
 
     predictions: list[Candidate]
+    known: NotRequired[bool]
     image: ImageInfo
     batch_size: int
+    evaluation: Method
+    views: int
+    heatmap: NotRequired[HeatmapGrid]
     timing_ms: TimingMs
 
 
 def prediction_response(context: RequestContext, model: ServedModel, prediction: Prediction) -> PredictionResponse:
-    return {"request_id": context.request_id, "model": model_ref(model), **_answer(context, prediction)}
+    return {"request_id": context.request_id, "model": model_ref(model), **_answer(context, model, prediction)}
 
 
 def batch_response(context: RequestContext, model: ServedModel, results: list[FileResult | Problem]) -> BatchResponse:
     return {"request_id": context.request_id, "model": model_ref(model), "results": results}
 
 
-def file_result(context: RequestContext, prediction: Prediction) -> FileResult:
-    return {"status": 200, **_answer(context, prediction)}
+def file_result(context: RequestContext, model: ServedModel, prediction: Prediction) -> FileResult:
+    return {"status": 200, **_answer(context, model, prediction)}
 
 
-def _answer(context: RequestContext, prediction: Prediction) -> _Answer:
+def _answer(context: RequestContext, model: ServedModel, prediction: Prediction) -> _Answer:
     image, stages = prediction.image, prediction.stages
-    return {
+    answer: _Answer = {
         "predictions": _candidates(prediction),
         "image": {"width": image.width, "height": image.height, "format": image.format},
         "batch_size": prediction.batch_size,
+        "evaluation": prediction.method,
+        "views": prediction.views,
         "timing_ms": {
             "decode": milliseconds(stages.decode),
             "preprocess": milliseconds(stages.preprocess),
@@ -65,6 +75,21 @@ def _answer(context: RequestContext, prediction: Prediction) -> _Answer:
             "total": milliseconds(context.seconds()),
         },
     }
+    if prediction.heatmap is not None:
+        _add_heatmap(answer, prediction.heatmap)
+    if model.manifest.known is not None:
+        answer["known"] = prediction.ranked[0].probability >= model.manifest.known.threshold
+    return answer
+
+
+def _add_heatmap(answer: _Answer, heatmap: Heatmap) -> None:
+    """The grid once, and its values with each class."""
+    left, upper, right, lower = heatmap.box
+    rows, columns = len(heatmap.values[0]), len(heatmap.values[0][0])
+    box: Box = {"left": left, "top": upper, "right": right, "bottom": lower}
+    answer["heatmap"] = {"rows": rows, "columns": columns, "box": box}
+    for candidate, values in zip(answer["predictions"], heatmap.values, strict=True):
+        candidate["heatmap"] = values
 
 
 def model_ref(model: ServedModel) -> ModelRef:
@@ -91,8 +116,11 @@ def model_info(model: ServedModel) -> ModelInfo:
         "base": manifest.base,
         "device": model.device,
         "precision": model.precision,
+        "engine": model.engine,
         "max_batch_size": model.max_batch_size,
         "served_since": model.served_since,
+        "evaluations": [method for method in METHODS if model.dense or "dense" not in method],
+        "heatmap": model.heatmap,
     }
 
 
@@ -105,7 +133,7 @@ def model_detail_json(model: ServedModel) -> bytes:
 
 
 def model_detail(model: ServedModel) -> ModelDetail:
-    return {**model_info(model), "labels": [_class_info(label) for label in model.labels]}
+    return {**model_info(model), "labels": [class_info(label) for label in model.labels]}
 
 
 def model_list(registry: Registry) -> ModelList:
@@ -116,7 +144,7 @@ def model_list(registry: Registry) -> ModelList:
     }
 
 
-def _class_info(label: Label) -> ClassInfo:
+def class_info(label: Label) -> ClassInfo:
     return {
         "class_index": label.class_index,
         "wnid": label.wnid,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
+from app.http.language import Language, preferred
 from app.serving.pipeline import Stages
 
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -20,6 +21,11 @@ class RequestContext:
     request_id: str
     headers: Mapping[str, str]
     began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def language(self) -> Language:
+        """What its errors are written in."""
+        return preferred(self.headers.get("accept-language", ""))
 
     def seconds(self) -> float:
         """Since the headers came."""

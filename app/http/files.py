@@ -38,8 +38,10 @@ class UploadLimits:
         return int(announced)
 
     def too_large(self) -> PayloadTooLarge:
-        files = f", and a request at most {self.max_files} files" if self.max_files > 1 else ""
-        return PayloadTooLarge(f"An image may have at most {self.max_file_bytes / 2**20:g} MiB{files}.")
+        most = f"{self.max_file_bytes / 2**20:g} MiB"
+        if self.max_files == 1:
+            return PayloadTooLarge(f"An image may have at most {most}.")
+        return PayloadTooLarge(f"An image may have at most {most}, and a request at most {self.max_files} files.")
 
 
 class Files:

@@ -1,5 +1,6 @@
 """Errors on the wire: the one place where a ``ServiceError`` becomes a response (RFC 9457), and its documentation."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from app.errors import InternalError, InvalidParameter, MalformedRequest, MethodNotAllowed, NotFound, ServiceError
+from app.http import chinese
 from app.http.context import context_of, note, outcome_of
+from app.http.language import Language
 from app.http.schemas import Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -21,8 +24,10 @@ EXAMPLE_ID = "5f0c9e0a3f0b4b6f9c1e3c1d2a4b5c6d"
 def problem_response(error: ServiceError, scope: Scope) -> Response:
     """The response for an error; also notes its code for the log and the metrics."""
     note(scope, replace(outcome_of(scope), code=error.code))
-    body = to_json(problem(error, context_of(scope).request_id))
-    return Response(body, error.status, error.headers, MEDIA_TYPE)
+    context = context_of(scope)
+    worded = wording(error, context.language)
+    body = to_json(problem(error, context.request_id, worded))
+    return Response(body, error.status, headers_of(error, worded), MEDIA_TYPE)
 
 
 def install_handlers(app: FastAPI) -> None:
@@ -52,13 +57,24 @@ def document(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
     return responses
 
 
-def problem(error: ServiceError, request_id: str) -> Problem:
-    """The error in its form on the wire."""
+def wording(error: ServiceError, language: Language) -> chinese.Wording:
+    """The error's title and detail as somebody reads them who prefers that language."""
+    return chinese.wording(error) if language == "zh" else chinese.Wording(error.title, error.detail, "en")
+
+
+def headers_of(error: ServiceError, worded: chinese.Wording) -> dict[str, str]:
+    """The error's own headers, and what they have to say about the language."""
+    return error.headers | {"Content-Language": worded.language, "Vary": "Accept-Language"}
+
+
+def problem(error: ServiceError, request_id: str, worded: chinese.Wording | None = None) -> Problem:
+    """The error in its form on the wire, in English if nothing else is given."""
+    title, detail, _ = worded or wording(error, "en")
     return {
         "type": "about:blank",
-        "title": error.title,
+        "title": title,
         "status": error.status,
-        "detail": error.detail,
+        "detail": detail,
         "code": error.code,
         "request_id": request_id,
     }
@@ -71,8 +87,28 @@ async def _service_error(request: Request, error: Exception) -> Response:
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # registered for nothing else
-    names = ", ".join(sorted({str(fault["loc"][-1]) for fault in error.errors()}))
-    return problem_response(InvalidParameter(f"Not valid: {names}."), request.scope)
+    return problem_response(InvalidParameter(_in_words(error.errors()[0])), request.scope)
+
+
+def _in_words(fault: Mapping[str, Any]) -> str:
+    """What is wrong with a parameter: ours, never the library's words."""
+    name, bounds = str(fault["loc"][-1])[:40], fault.get("ctx", {})
+    match fault["type"]:
+        case "missing" | "string_too_short":
+            said = f"{name} is missing."
+        case "extra_forbidden":
+            said = f"There is no parameter {name!r} here."
+        case "string_too_long":
+            said = f"{name} may have at most {bounds['max_length']} characters."
+        case "greater_than_equal":
+            said = f"{name} must be at least {bounds['ge']}."
+        case "less_than_equal":
+            said = f"{name} must be at most {bounds['le']}."
+        case "int_parsing":
+            said = f"{name} must be a whole number."
+        case _:
+            said = f"{name} is not valid."
+    return said
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:

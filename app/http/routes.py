@@ -16,11 +16,12 @@ from app.http.context import Outcome, context_of, note
 from app.http.deadline import HEADER
 from app.http.files import File
 from app.http.operations import DocumentedRoute, Operation
-from app.http.problems import document, problem
+from app.http.problems import document, problem, wording
 from app.http.service import Service, service_of
 from app.http.upload import FIELD
 from app.model.registry import ServedModel
 from app.serving.pipeline import Prediction, Stages
+from app.serving.question import Question
 
 api = APIRouter()
 probes = APIRouter(tags=["probes"])
@@ -30,6 +31,11 @@ IMAGES = {"type": "array", "items": IMAGE, "minItems": 1, "description": "The im
 DEADLINE = {
     "description": "A shorter deadline than the service's own, in milliseconds.",
     "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+}
+LANGUAGE = {
+    "description": "`zh` (by weight, as browsers send it): errors have `title` and `detail` in Chinese.",
+    "schema": {"type": "string"},
+    "example": "zh-CN,zh;q=0.9,en;q=0.8",
 }
 PREDICT_ERRORS = (
     errors.MissingFile,
@@ -44,6 +50,7 @@ PREDICT_ERRORS = (
     errors.UnsupportedMediaType,
     errors.UndecodableImage,
     errors.InvalidParameter,
+    errors.EvaluationTooLarge,
     errors.QueueFull,
     errors.TooManyRequests,
     errors.InternalError,
@@ -84,8 +91,8 @@ async def predict(request: Request) -> Response:
     it does not know.
     """
     service, context = service_of(request), context_of(request.scope)
-    async with accepted(request, service.one_file) as (model, top_k, (file,)):
-        prediction = await _predict(service, file, model, top_k)
+    async with accepted(request, service.one_file) as (model, top_k, (file,), question):
+        prediction = await _predict(service, file, model, top_k, question)
     note(request.scope, Outcome("ok", model.name, prediction.batch_size, prediction.stages))
     return _json(answers.prediction_response(context, model, prediction))
 
@@ -94,20 +101,20 @@ async def predict_batch(request: Request) -> Response:
     """As `POST /predict`, for several files in one request: one result or one problem per file, in order.
 
     A file that cannot be answered does not affect the others; the request fails as a whole only for what concerns all
-    of it. Every image counts as one towards the service's limits.
+    of it. Every image counts as one towards the service's limits, or as many as it has views.
     """
     service, context = service_of(request), context_of(request.scope)
     answered: list[Prediction] = []
 
     async def result_or_problem(file: File) -> schemas.FileResult | schemas.Problem:
         try:
-            prediction = await _predict(service, file, model, top_k)
+            prediction = await _predict(service, file, model, top_k, question)
         except errors.ServiceError as error:
-            return problem(error, context.request_id)
+            return problem(error, context.request_id, wording(error, context.language))
         answered.append(prediction)
-        return answers.file_result(context, prediction)
+        return answers.file_result(context, model, prediction)
 
-    async with accepted(request, service.many_files) as (model, top_k, files):
+    async with accepted(request, service.many_files) as (model, top_k, files, question):
         results = await asyncio.gather(*map(result_or_problem, files))
     if answered:
         largest = max(prediction.batch_size for prediction in answered)
@@ -116,10 +123,14 @@ async def predict_batch(request: Request) -> Response:
     return _json(answers.batch_response(context, model, results))
 
 
-async def _predict(service: Service, file: File, model: ServedModel, top_k: int) -> Prediction:
+async def _predict(
+    service: Service, file: File, model: ServedModel, top_k: int, question: Question | None
+) -> Prediction:
     """Raises a ``ServiceError`` that says what was wrong with the file."""
     if isinstance(file, errors.ServiceError):
         raise file
+    if question is not None:
+        return await service.pipeline.evaluate(file, model, top_k, question)
     return await service.pipeline.predict(file, model, top_k)
 
 
@@ -127,7 +138,8 @@ def _json(answer: schemas.PredictionResponse | schemas.BatchResponse) -> Respons
     return Response(to_json(answer), media_type="application/json")
 
 
-_operation = partial(Operation, tag="predict", query=PredictQuery, headers={HEADER: DEADLINE}, errors=PREDICT_ERRORS)
+HEADERS = {HEADER: DEADLINE, "Accept-Language": LANGUAGE}
+_operation = partial(Operation, tag="predict", query=PredictQuery, headers=HEADERS, errors=PREDICT_ERRORS)
 predictions = [
     DocumentedRoute(
         "/predict",

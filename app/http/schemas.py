@@ -1,12 +1,17 @@
 """The wire types, each once: what integrators see in the OpenAPI document, and what handlers build."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import (
+    Annotated,
+    Literal,
+    NotRequired,  # pydantic reads the standard library's from Python 3.12 on
+)
 
 from pydantic import Field
-from typing_extensions import TypedDict  # pydantic reads the standard library's from Python 3.12 on
+from typing_extensions import TypedDict
 
 from app.image.formats import Format
+from app.model.evaluation import Method
 from app.model.manifest import Base, Preprocessing
 
 RequestId = Annotated[str, Field(examples=["5f0c9e0a3f0b4b6f9c1e3c1d2a4b5c6d"])]
@@ -22,6 +27,20 @@ Fallback = Annotated[
     Field(
         description="True if the service serves its fallback instead of the model it was configured to serve.",
         examples=[False],
+    ),
+]
+
+
+Views = Annotated[int, Field(description="How many views of the image were averaged.", examples=[1])]
+Evaluated = Annotated[
+    Method, Field(description="What was done: with `auto`, what it came to; see `evaluation` of the request.")
+]
+Known = Annotated[
+    bool,
+    Field(
+        description="False if the image probably shows none of the model's classes: the first probability is below "
+        "the threshold that was fitted when the model was trained. Absent for a model without one.",
+        examples=[True],
     ),
 ]
 
@@ -44,6 +63,32 @@ class Candidate(TypedDict):
     label_en: LabelEn
     label_zh: LabelZh
     probability: Annotated[float, Field(ge=0, le=1, examples=[0.91])]
+    heatmap: NotRequired[
+        Annotated[
+            list[list[float]],
+            Field(
+                description="With `heatmap=true`: rows of columns, the class's score at each place over the mean of "
+                "all classes' scores there. Positive values speak for the class, negative ones against it."
+            ),
+        ]
+    ]
+
+
+class Box(TypedDict):
+    """A part of the upright photograph: its edges as fractions of width and height."""
+
+    left: Annotated[float, Field(examples=[0.1406])]
+    top: Annotated[float, Field(examples=[0.1875])]
+    right: Annotated[float, Field(examples=[0.8438])]
+    bottom: Annotated[float, Field(examples=[0.8125])]
+
+
+class HeatmapGrid(TypedDict):
+    """Where the values of each class's `heatmap` lie: rows and columns divide the box evenly."""
+
+    rows: Annotated[int, Field(examples=[10])]
+    columns: Annotated[int, Field(examples=[15])]
+    box: Box
 
 
 class ImageInfo(TypedDict):
@@ -70,8 +115,12 @@ class PredictionResponse(TypedDict):
     request_id: RequestId
     model: ModelRef
     predictions: list[Candidate]
+    known: NotRequired[Known]
     image: ImageInfo
     batch_size: BatchSize
+    evaluation: Evaluated
+    views: Views
+    heatmap: NotRequired[HeatmapGrid]
     timing_ms: TimingMs
 
 
@@ -91,8 +140,12 @@ class FileResult(TypedDict):
 
     status: Literal[200]
     predictions: list[Candidate]
+    known: NotRequired[Known]
     image: ImageInfo
     batch_size: BatchSize
+    evaluation: Evaluated
+    views: Views
+    heatmap: NotRequired[HeatmapGrid]
     timing_ms: TimingMs
 
 
@@ -124,10 +177,18 @@ class ModelInfo(ModelRef):
     ]
     device: Annotated[str, Field(examples=["cuda:0"])]
     precision: Annotated[str, Field(examples=["fp16"])]
+    engine: Annotated[
+        str,
+        Field(
+            description="Who computes the convolutions: `eager` (PyTorch), `winograd` or `ncnn`.", examples=["eager"]
+        ),
+    ]
     max_batch_size: Annotated[int, Field(examples=[16])]
     served_since: Annotated[
         datetime, Field(description="When this one began to answer.", examples=["2026-01-02T03:04:05Z"])
     ]
+    evaluations: Annotated[list[Method], Field(description="What `evaluation` may ask for, beside `auto`.")]
+    heatmap: Annotated[bool, Field(description="Whether there is a `heatmap` of its answers.", examples=[True])]
 
 
 class UnavailableModel(TypedDict):
@@ -154,6 +215,20 @@ class ClassInfo(TypedDict):
     label_zh: LabelZh
     synonyms_en: list[str]
     synonyms_zh: Annotated[list[str], Field(examples=[["金毛犬", "金毛"]])]
+
+
+class FoundLabel(ClassInfo):
+    """A class that a search has found."""
+
+    matched: Annotated[str, Field(description="The name, or the WordNet id, by which it was found.", examples=["金毛"])]
+
+
+class LabelList(TypedDict):
+    """The classes that a search has found, the likeliest first."""
+
+    model: ModelRef
+    total: Annotated[int, Field(description="How many were found; `labels` has the first of them.", examples=[1])]
+    labels: list[FoundLabel]
 
 
 class ModelDetail(ModelInfo):

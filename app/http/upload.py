@@ -30,8 +30,11 @@ async def read_uploads(
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     is_form = content_type == "multipart/form-data"
     if not is_form and content_type != "application/octet-stream" and not content_type.startswith("image/"):
-        what = "This content type cannot carry an image" if content_type else "The request has no content type"
-        raise UnsupportedMediaType(f"{what}. {HOW_TO_SEND}")
+        raise UnsupportedMediaType(
+            f"This content type cannot carry an image. {HOW_TO_SEND}"
+            if content_type
+            else f"The request has no content type. {HOW_TO_SEND}"
+        )
     files = Files(arrival, limits)
     form = Form(headers["content-type"], FIELD, limits.max_files, files) if is_form else None
     try:

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from app.image.decode import Opened
 from app.image.formats import Format, webp_size
+from app.image.preprocess import MOST_RESIZED
+from app.image.views import Part, Views, Wanted, resized_size
 
 # A slow, loaded machine may take so many times the CPU that was measured.
 FACTOR = 6
@@ -52,6 +54,12 @@ COMPRESSIONS: dict[object, Rate] = {1: Rate(200, 350, 0), 2: Rate(200, 350, 0), 
 WEBP_CANVAS_BYTES = 9
 
 
+# Each part of what is wanted of a photograph: resized to the size that its views lie in, cut, and stacked.
+VIEWS_NS_PER_PIXEL = 30
+VIEWS_BYTES_PER_PIXEL = 9
+MOST_VIEWS_BYTES = VIEWS_BYTES_PER_PIXEL * (MOST_RESIZED + 12_000_000)
+
+
 def header_cpu_seconds(size: int) -> float:
     """What ``open_image`` may take for so many bytes, when nothing else is known."""
     return BASE_CPU_S + FACTOR * size * HEADER_NS_PER_BYTE / 1e9
@@ -78,9 +86,34 @@ def memory_bytes(opened: Opened) -> int:
     return BASE_BYTES + COPIES * opened.data_bytes + int(per_pixel * opened.width * opened.height)
 
 
+def views_cost(opened: Opened, wanted: Wanted) -> tuple[float, int]:
+    """What several views of an image take more than one does: seconds of the CPU, and bytes."""
+    pixels = [_pixels(opened, part) for part in wanted.parts]
+    if len(pixels) == 1 and isinstance(wanted.parts[0], Views) and len(wanted.parts[0].places) == 1:
+        return 0.0, 0
+    cut = sum(views for _, views in pixels)
+    resized = [least for least, _ in pixels]
+    memory = VIEWS_BYTES_PER_PIXEL * (max(resized) + cut)
+    return FACTOR * VIEWS_NS_PER_PIXEL * (sum(resized) + cut) / 1e9, min(memory, MOST_VIEWS_BYTES)
+
+
+def _pixels(opened: Opened, part: Part) -> tuple[int, int]:
+    """Of the resized photograph, and of the views of it."""
+    width, height = resized_size(opened.width, opened.height, part.short_side)
+    resized = min(width * height, MOST_RESIZED)
+    if isinstance(part, Views):
+        return resized, len(part.places) * part.crop**2
+    return resized, part.count * resized
+
+
 def most_memory_bytes(max_pixels: int, max_bytes: int) -> int:
-    """What ``memory_bytes`` is for the costliest image of so many pixels and bytes."""
-    return BASE_BYTES + COPIES * max_bytes + int(max(rate.bytes_per_pixel for rate in RATES.values()) * max_pixels)
+    """What ``memory_bytes`` and ``views_cost`` are for the costliest image of so many pixels and bytes."""
+    return (
+        MOST_VIEWS_BYTES
+        + BASE_BYTES
+        + COPIES * max_bytes
+        + int(max(rate.bytes_per_pixel for rate in RATES.values()) * max_pixels)
+    )
 
 
 def _rates(opened: Opened) -> list[Rate]:

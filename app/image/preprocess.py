@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from PIL import Image
 
-from app.image.views import Pixels, Views
+from app.image.views import Pixels, Views, Whole, resized_size
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-# Longer than this many short sides, a photograph is resized only where a crop will look.
+# Longer than this many short sides, or larger than this, a photograph is resized only where a crop will look.
 EXTREME_ASPECT = 16
+MOST_RESIZED = 2**22
 
 
 def preprocess(image: Image.Image, views: Views) -> Pixels:
@@ -28,16 +29,18 @@ def preprocess(image: Image.Image, views: Views) -> Pixels:
     return cut(np.asarray(image.resize(size, RESAMPLING[views.interpolation])), size, views)
 
 
-def resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """Width and height when the short side becomes ``short_side``, rounded as torchvision rounds."""
-    if width <= height:
-        return short_side, int(short_side * height / width)
-    return int(short_side * width / height), short_side
+def preprocess_whole(image: Image.Image, size: tuple[int, int], view: Whole) -> Pixels:
+    """The whole photograph, resized to ``size``: uint8 of shape (1, height, width, 3), or 2 with its mirror image."""
+    return with_mirror_image(np.asarray(image.resize(size, RESAMPLING[view.interpolation])), view)
+
+
+def with_mirror_image(resized: Pixels, view: Whole) -> Pixels:
+    return np.stack([resized, resized[:, ::-1]]) if view.mirrored else resized[None]
 
 
 def is_extreme(size: tuple[int, int], views: Views) -> bool:
     """Whether a resized photograph would be too long to be made as a whole."""
-    return max(size) > EXTREME_ASPECT * views.short_side
+    return max(size) > EXTREME_ASPECT * views.short_side or size[0] * size[1] > MOST_RESIZED
 
 
 def corners(size: tuple[int, int], views: Views) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT, SAMPLES, ROWS_PER_STRIP, PLANES = 256, 257, 277, 278, 284
 STRIP_OFFSETS, STRIP_SIZES, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES = 273, 279, 322, 323, 324, 325
-NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
+# Every type that libtiff takes for a whole number.
+NUMBERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 SEPARATE = 2
 
 # A camera's directory has some dozens; each costs Pillow some microseconds.
@@ -20,7 +21,10 @@ LARGE_TILE_PIXELS = 1024 * 1024
 
 
 class Directory(NamedTuple):
-    """The first directory: single numbers by tag, and how many values each tag has."""
+    """The first directory: single numbers by tag, and how many values each tag has.
+
+    Of a tag that is there more than once the largest: libtiff takes the first one, Pillow the last.
+    """
 
     numbers: dict[int, int]
     counts: dict[int, int]
@@ -73,9 +77,17 @@ def _read(data: bytes) -> Directory:
         if at + size + inline > len(data):
             break
         tag, kind, values = struct.unpack_from(order + entry, data, at)
-        if tag in directory.counts:
-            continue  # the first one counts
-        directory.counts[tag] = values
-        if values == 1 and kind in NUMBERS and struct.calcsize(order + NUMBERS[kind]) <= inline:
-            (directory.numbers[tag],) = struct.unpack_from(order + NUMBERS[kind], data, at + size)
+        directory.counts[tag] = max(values, directory.counts.get(tag, 0))
+        if values == 1 and kind in NUMBERS:
+            value = _number(data, order, NUMBERS[kind], at + size, inline)
+            directory.numbers[tag] = max(value, directory.numbers.get(tag, 0))
     return directory
+
+
+def _number(data: bytes, order: str, kind: str, at: int, inline: int) -> int:
+    """A value that lies in its entry, or where the entry says; 0 where that is not in the file."""
+    size = struct.calcsize(order + kind)
+    if size > inline:
+        (at,) = struct.unpack_from(order + "I", data, at)
+    value: int = struct.unpack_from(order + kind, data, at)[0] if at + size <= len(data) else 0
+    return value

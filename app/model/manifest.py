@@ -57,7 +57,8 @@ class Preprocessing(_Frozen):
 
 
 class WeightsOrigin(_Frozen):
-    """Where a model's weights come from; ``sha256`` is that of the published file, in full, where it is known.
+    """Where a model's weights come from; ``sha256`` is that of the published file, in full, where it is known;
+    ``sha256_prefix`` is its first digits, where no more of it is published.
 
     ``source`` is ``torchvision:ENUM.MEMBER``, ``package:MODULE/PATH``, ``file:NAME`` or, of a model that
     ``scripts/finetune.py`` made, ``training:DATA``. ``tensor_names`` is
@@ -66,6 +67,7 @@ class WeightsOrigin(_Frozen):
 
     source: str = Field(pattern=r"^(torchvision|package|file|training):.+$")
     sha256: str | None = Field(None, pattern=SHA256_PATTERN)
+    sha256_prefix: str | None = Field(None, pattern=r"^[0-9a-f]{8,63}$")
     size_bytes: PositiveInt | None = None
     license: str | None = None
     tensor_names: Literal["by_name", "by_position"] = "by_name"
@@ -82,7 +84,21 @@ class Training(_Frozen):
     """What a fine-tuned model was trained and measured on."""
 
     split_sha256: str = Field(pattern=SHA256_PATTERN, description="Of `split.csv` beside the manifest.")
-    metrics: dict[str, float] = Field(description="Measured on the held-out pictures; see `report.html`.")
+    metrics: dict[str, float] = Field(
+        description="Measured on pictures that neither taught the model nor chose anything of it; see `report.html`."
+    )
+    classes: dict[str, dict[str, float]] | None = Field(
+        None, description="Precision, recall, F1 and number of pictures of each class, by its English label."
+    )
+
+
+class Known(_Frozen):
+    """When a picture counts as one of the model's classes: below ``threshold`` it is said to be none of them."""
+
+    threshold: float = Field(ge=0, le=1, description="Of the first answer's probability.")
+    coverage: float = Field(ge=0, le=1, description="Share of held-out pictures at or above it.")
+    risk: float = Field(ge=0, le=1, description="Share of wrong answers among those.")
+    curve: tuple[Triple, ...] = Field((), description="Other thresholds: (threshold, coverage, risk).")
 
 
 class Manifest(_Frozen):
@@ -90,13 +106,14 @@ class Manifest(_Frozen):
 
     name: str = Field(pattern=NAME_PATTERN)
     version: str
-    architecture: str = Field(description="A torchvision VGG (`vgg11` to `vgg19_bn`) or `timm:NAME`.")
+    architecture: str = Field(description="A VGG (`vgg11` to `vgg19_bn`, `vgg11_lrn`, `vgg16_c`) or `timm:NAME`.")
     preprocessing: Preprocessing
     temperature: PositiveFloat = Field(1.0, description="Logits are divided by it before the softmax.")
     labels: str = Field(description="Label file, relative to the models folder or to the manifest.")
     weights: WeightsOrigin
     base: Base | None = Field(None, description="With a base, the weights file holds only what differs from it.")
     training: Training | None = None
+    known: Known | None = Field(None, description="Fitted on held-out pictures; without it nothing is said unknown.")
 
     @field_validator("labels")
     @classmethod

@@ -1,6 +1,11 @@
 """When a device's memory is full: how that shows, and how what is free is given back."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
+
+Result = TypeVar("Result")
 
 CUDA_ERROR_MEMORY_ALLOCATION = 2  # cudaErrorMemoryAllocation, in CUDA's driver_types.h
 # torch has a type for its own allocator on a device. What else fails for want of memory is told by its text: the
@@ -28,6 +33,20 @@ def is_full(error: BaseException | None) -> bool:
             return True
         error = error.__context__
     return False
+
+
+def within(work: Callable[[], Result], when_full: Callable[[str], Exception]) -> Result:
+    """What ``work`` gives. Where there is no memory for it, what it had is given back, and ``when_full`` makes the
+    error that is raised then from the words of the first one, which it does not keep."""
+    try:
+        return work()
+    except RuntimeError as error:
+        if not is_full(error):
+            raise
+        words = str(error)
+    # Out here the error is gone, and with it the frames that it went through and every tensor in them.
+    give_back()
+    raise when_full(words)
 
 
 def give_back() -> None:

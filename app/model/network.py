@@ -2,24 +2,30 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
-import torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from app.errors import BatchTooLarge, ModelError
 from app.image.views import Pixels
 from app.model import cuda, memory
+from app.model.architectures import VGGS, build_vgg
+from app.model.dense import Places
 from app.model.launch import launch_by
 from app.model.manifest import Manifest, Preprocessing
 from app.model.receipt import Way
+from app.model.registry import ScoreMaps
 
 logger = logging.getLogger(__name__)
 
-TORCHVISION_VGGS = ("vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
+
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 UNMEASURED_BATCH_SIZE = {"cuda": 16, "cpu": 4}
 
@@ -55,26 +61,28 @@ def is_emulated(precision: str, device: torch.device) -> bool:
     return not any(has for name, has in torch.cpu.get_capabilities().items() if precision in name)
 
 
-def device_kind(device: torch.device, precision: str) -> str:
-    """What a measured batch size holds for: this hardware at this precision."""
+def device_kind(device: torch.device, precision: str, engine: str = "eager") -> str:
+    """What a measured batch size holds for: this hardware at this precision, with this engine."""
     hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu x{torch.get_num_threads()}"
-    return f"{hardware} {precision}"
+    return f"{hardware} {precision}" if engine == "eager" else f"{hardware} {precision} {engine}"
+
+
+def processor_kind() -> str:
+    """What a measured engine holds for: the threads and the instructions that this processor has."""
+    return f"cpu x{torch.get_num_threads()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def build_architecture(architecture: str, classes: int) -> nn.Module:
     """An architecture without weights (on the ``meta`` device: no memory, no initialisation).
 
-    Raises ``ModelError`` for an architecture that neither torchvision's VGGs nor timm has.
+    Raises ``ModelError`` for an architecture that is neither one of the VGGs nor one of timm's.
     """
     with torch.device("meta"):
-        if architecture in TORCHVISION_VGGS:
-            vgg: nn.Module = torchvision.models.get_model(architecture, weights=None, num_classes=classes)
-            return vgg
+        if architecture in VGGS:
+            return build_vgg(architecture, classes)
         if architecture.startswith("timm:"):
             return _build_timm(architecture.removeprefix("timm:"), classes)
-    raise ModelError(
-        f"Unknown architecture {architecture!r}: it must be one of {', '.join(TORCHVISION_VGGS)}, or timm:NAME."
-    )
+    raise ModelError(f"Unknown architecture {architecture!r}: it must be one of {', '.join(VGGS)}, or timm:NAME.")
 
 
 def _build_timm(name: str, classes: int) -> nn.Module:
@@ -121,6 +129,16 @@ class FromPixels(nn.Module):
         return logits.float()
 
 
+def _fitting(forward: Callable[P, Answer]) -> Callable[P, Answer]:
+    """A device whose memory is full has a remedy: fewer images at a time."""
+
+    @wraps(forward)
+    def attempt(*args: P.args, **kwargs: P.kwargs) -> Answer:
+        return memory.within(lambda: forward(*args, **kwargs), BatchTooLarge)
+
+    return attempt
+
+
 class TorchNetwork:
     """A network with weights on a device, behind the interface that the batcher's ``run`` calls."""
 
@@ -139,6 +157,8 @@ class TorchNetwork:
         self.device = device
         self.temperature = temperature
         self._launch = launch_by(way, self.module, device)
+        self.places: Places | None = None
+        """For ``score_maps``."""
 
     @torch.inference_mode()
     def logits(self, pixels: Pixels) -> Tensor:
@@ -146,6 +166,7 @@ class TorchNetwork:
         logits: Tensor = self.module(_channels_last(pixels).to(self.device))
         return logits
 
+    @_fitting
     @torch.inference_mode()
     def top_k(self, pixels: Pixels, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """See ``registry.Network``.
@@ -153,23 +174,36 @@ class TorchNetwork:
         Raises ``BatchTooLarge`` when the device's memory is full, and ``ArithmeticError`` when the network answers with
         something that is not finite.
         """
-        try:
-            return self._top_k(pixels, k)
-        except RuntimeError as error:
-            if not memory.is_full(error):
-                raise
-            words = str(error)
-        # Out here the error is gone, and with it the activations of the batch that was too large.
-        memory.give_back()
-        raise BatchTooLarge(words)
-
-    def _top_k(self, pixels: Pixels, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         values, indices = self._launch(
-            _channels_last(pixels), lambda logits: torch.topk(torch.softmax(logits / self.temperature, dim=1), k, dim=1)
+            _channels_last(pixels), lambda logits: torch.topk(self._softmax(logits), k, dim=1)
         )
-        if not torch.isfinite(values).all():
-            raise ArithmeticError("the network's answer is not finite")
-        return indices.numpy(), values.numpy()
+        return indices.numpy(), _finite(values)
+
+    @_fitting
+    @torch.inference_mode()
+    def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+        """See ``registry.Network``. Raises as ``top_k`` does."""
+        (probabilities,) = self._launch(_channels_last(pixels), lambda logits: [self._softmax(logits)])
+        return _finite(probabilities)
+
+    @_fitting
+    @torch.inference_mode()
+    def score_maps(self, pixels: Pixels) -> ScoreMaps:
+        """See ``registry.Network``. Raises as ``top_k`` does."""
+        assert self.places is not None  # the model would not say that it has them
+        _, height, width, _ = pixels.shape
+        normalised = self.module.normalise(_channels_last(pixels).to(self.device)).to(self.module.dtype)
+        scores = (self.places(normalised).float() / self.temperature).cpu()
+        return ScoreMaps(_finite(scores), self.places.box(height, width))
+
+    def _softmax(self, logits: Tensor) -> Tensor:
+        return torch.softmax(logits / self.temperature, dim=1)
+
+
+def _finite(values: Tensor) -> NDArray[np.float32]:
+    if not torch.isfinite(values).all():
+        raise ArithmeticError("the network's answer is not finite")
+    return values.numpy()
 
 
 def _channels_last(pixels: Pixels) -> Tensor:

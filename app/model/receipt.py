@@ -13,7 +13,7 @@ from app.model.labels import Label
 from app.model.manifest import Manifest, WeightsOrigin
 
 # Fields of a manifest that may change without its weights having to be made again: these still are what it names.
-RENEWABLE = frozenset({"version", "preprocessing", "temperature", "classes"})
+RENEWABLE = frozenset({"version", "preprocessing", "temperature", "classes", "known"})
 TIED = ("version", "architecture", "preprocessing", "temperature", "base", "training")
 
 
@@ -52,6 +52,8 @@ class Receipt(BaseModel):
     """As ``meaning_of`` gives it. Empty in what 0.1.0 prepared: there only the weights' origin is compared."""
     best_batch_size: dict[str, int] = {}
     """Measured: the kind of device, as ``network.device_kind`` names it -> images per forward."""
+    best_engine: dict[str, str] = {}
+    """Measured: the kind of processor, as ``network.processor_kind`` names it -> who computes the trunk."""
     best_launch: dict[str, LaunchChoice] = {}
     """Measured, by the same kind of device. What is not in here is run plainly."""
 
@@ -102,6 +104,8 @@ def meaning_of(manifest: Manifest, labels: Sequence[Label]) -> dict[str, str]:
     said = manifest.model_dump(mode="json", exclude_defaults=True)
     parts = {name: said.get(name) for name in TIED}
     parts["tensor_names"] = manifest.weights.tensor_names
+    if "known" in said:  # an added field: what was prepared before it has no digest of it
+        parts["known"] = said["known"]
     parts["classes"] = [label.wnid or label.label_en for label in labels]
     return {name: _digest(value) for name, value in parts.items()}
 

@@ -1,10 +1,10 @@
 """The models being served, by name, and the one function that runs a batch. No torch in here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,17 @@ from app.errors import ModelNotFound
 from app.image.views import Pixels
 from app.model.labels import Label
 from app.model.manifest import Manifest
+
+
+class ScoreMaps(NamedTuple):
+    """What a network says of each place of whole photographs.
+
+    ``scores`` is float32 of shape (N, rows, columns, classes): logits, divided by the model's temperature. The places
+    divide ``box`` evenly: its left, upper, right and lower edge as fractions of the photograph's width and height.
+    """
+
+    scores: NDArray[np.float32]
+    box: tuple[float, float, float, float]
 
 
 class Network(Protocol):
@@ -26,6 +37,18 @@ class Network(Protocol):
         """
         ...
 
+    def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Of every class, for each image: (N, classes)."""
+        ...
+
+
+class LookingNetwork(Network, Protocol):
+    """One that answers for each place of a whole photograph, too: of a model that says that it has ``heatmap``."""
+
+    def score_maps(self, pixels: Pixels) -> ScoreMaps:
+        """Of photographs of one size, whatever that is: uint8 of shape (N, height, width, 3)."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, kw_only=True)
 class ServedModel:
@@ -37,8 +60,13 @@ class ServedModel:
     device: str
     precision: str
     max_batch_size: int
+    engine: str = "eager"
     fallback: bool = False
     served_since: datetime = field(default_factory=partial(datetime.now, UTC))
+    dense: bool = False
+    """It can be evaluated over a whole photograph: its classifier becomes a convolution."""
+    heatmap: bool = False
+    """It can tell how much each place speaks for a class."""
 
     @property
     def name(self) -> str:
@@ -63,6 +91,32 @@ class Item(NamedTuple):
 
     pixels: Pixels
     top_k: int
+
+
+class View(NamedTuple):
+    """One of several views of an image, uint8 (height, width, 3): all classes are asked for."""
+
+    pixels: Pixels
+
+
+class WholeSize(NamedTuple):
+    """What whole photographs have in common that share a batch."""
+
+    model: "LoadedModel"
+    height: int
+    width: int
+
+
+class Seen(NamedTuple):
+    """The answer to one of several views: the probability of every class (classes,), and of a whole photograph also
+    its score map, of shape (1, rows, columns, classes)."""
+
+    probabilities: NDArray[np.float32]
+    maps: ScoreMaps | None = None
+
+
+Key = LoadedModel | WholeSize
+"""What shares a forward pass: squares of the model's size, or whole photographs of one size."""
 
 
 class Candidate(NamedTuple):
@@ -101,9 +155,20 @@ class Registry:
         return [self._models[name] for name in sorted(self._models)]
 
 
-def check(model: LoadedModel) -> None:
+def model_of(key: Key) -> LoadedModel:
+    return key if isinstance(key, LoadedModel) else key.model
+
+
+def max_batch_size(key: Key) -> int:
+    """How many may share a forward: of larger pictures fewer, so that the device's memory holds them."""
+    if isinstance(key, LoadedModel):
+        return key.max_batch_size
+    return max(1, key.model.max_batch_size * key.model.manifest.preprocessing.crop**2 // (key.height * key.width))
+
+
+def check(key: Key) -> None:
     """One plain gray image through the network: raises what the network raises when it is beyond use."""
-    run_gray(model, 1)
+    run_gray(model_of(key), 1)
 
 
 def run_gray(model: LoadedModel, size: int) -> None:
@@ -112,11 +177,37 @@ def run_gray(model: LoadedModel, size: int) -> None:
     run(model, [Item(np.full((crop, crop, 3), 127, dtype=np.uint8), 1)] * size)
 
 
-def run(model: LoadedModel, items: Sequence[Item]) -> list[list[Candidate]]:
-    """Answer a batch with one forward pass: for each item, its most probable classes, most probable first."""
-    most = max(item.top_k for item in items)
-    indices, probabilities = model.network.top_k(np.stack([item.pixels for item in items]), most)
+def run(key: Key, items: Sequence[Item | View]) -> list[list[Candidate] | Seen]:
+    """Answer a batch with one forward pass: for each item, its most probable classes, most probable first; for each
+    view, what it shows."""
+    pixels = np.stack([item.pixels for item in items])
+    if isinstance(key, WholeSize):
+        return [*_look(cast(LookingNetwork, key.model.network).score_maps(pixels))]
+    most = max((item.top_k for item in items if isinstance(item, Item)), default=0)
+    if any(isinstance(item, View) for item in items):
+        probabilities = key.network.probabilities(pixels)
+        return [
+            candidates(row, item.top_k) if isinstance(item, Item) else Seen(row)
+            for item, row in zip(items, probabilities, strict=True)
+        ]
+    indices, best = key.network.top_k(pixels, most)
     return [
         [Candidate(int(i), float(p)) for i, p in zip(row_i[: item.top_k], row_p[: item.top_k], strict=True)]
-        for item, row_i, row_p in zip(items, indices, probabilities, strict=True)
+        for item, row_i, row_p in zip(items, indices, best, strict=True)
+        if isinstance(item, Item)  # as all of them are
     ]
+
+
+def candidates(probabilities: NDArray[np.float32], k: int) -> list[Candidate]:
+    """The k most probable classes, most probable first."""
+    order = np.argsort(-probabilities, kind="stable")[:k]
+    return [Candidate(int(index), float(probabilities[index])) for index in order]
+
+
+def _look(maps: ScoreMaps) -> Iterator[Seen]:
+    """The scores are averaged over all places and become probabilities then, as the paper words it."""
+    means = maps.scores.mean(axis=(1, 2), dtype=np.float64)
+    powers = np.exp(means - means.max(axis=1, keepdims=True))
+    probabilities = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    for scores, row in zip(maps.scores, probabilities, strict=True):
+        yield Seen(row, ScoreMaps(scores[None], maps.box))

@@ -1,11 +1,11 @@
 """A model's tensors on a device: joined from its base and what training changed, and shared between models."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from app.errors import ModelError
 from app.model.library import Library
@@ -18,6 +18,10 @@ from app.model.weights import map_open
 # What lies on a device, by (digest of its file, its name, device, precision). The networks hold the tensors, this only
 # finds them: when the last network that uses one is gone, so is its memory.
 _placed: WeakValueDictionary[tuple[str, str, str, str], Tensor] = WeakValueDictionary()
+_trunks: WeakValueDictionary[tuple[str, int, frozenset[tuple[str, str]]], nn.Module] = WeakValueDictionary()
+"""Trunks in an engine, their weights transformed, by engine, threads, and (digest, name) of every tensor in them."""
+
+TRUNK = "features."  # what the names of a VGG's convolutions begin with
 
 
 class Checked(NamedTuple):
@@ -62,6 +66,16 @@ def shared_tensors(files: WeightsFiles, device: torch.device, precision: str) ->
     return {
         name: _share((digest, name, str(device), precision), tensor, device) for digest, name, tensor in files.tensors()
     }
+
+
+def shared_trunk(files: WeightsFiles, engine: str, make: Callable[[], nn.Module]) -> nn.Module:
+    """A model's trunk in an engine: the one that another loaded model has already, or the one that ``make`` makes."""
+    parts = frozenset((digest, name) for digest, name, _ in files.tensors() if name.startswith(TRUNK))
+    key = (engine, torch.get_num_threads(), parts)
+    found = _trunks.get(key)
+    if found is None:
+        found = _trunks[key] = make()
+    return found
 
 
 def _read(store: ModelStore) -> Checked:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from tqdm import tqdm
 
 from app.errors import BatchTooLarge, ModelError
+from app.model.engine_choice import equip, wanted_engine
+from app.model.engines import engines_for
 from app.model.files import write_atomically
 from app.model.library import Library
 from app.model.manifest import Manifest
@@ -26,10 +28,13 @@ PATIENCE_S = 60.0
 
 
 def is_measured(manifest: Manifest, settings: Settings) -> bool:
-    """Whether the best batch size is known for the device that the settings choose."""
+    """Whether the best batch size is known for the device that the settings choose, and for the engine there."""
     device = resolve_device(settings.device)
-    kind = device_kind(device, resolve_precision(settings.precision, device))
-    return kind in Library.from_settings(settings).store(manifest.name).read_receipt().best_batch_size
+    precision = resolve_precision(settings.precision, device)
+    receipt = Library.from_settings(settings).store(manifest.name).read_receipt()
+    possible = engines_for(manifest.architecture, device, precision)
+    engine = wanted_engine(settings.cpu_engine, [receipt], possible)
+    return device_kind(device, precision, engine) in receipt.best_batch_size
 
 
 def measure_batch_size(manifest: Manifest, settings: Settings, say: Callable[[str], None]) -> Receipt:
@@ -39,10 +44,12 @@ def measure_batch_size(manifest: Manifest, settings: Settings, say: Callable[[st
     classes = len(library.labels(manifest))
     device = resolve_device(settings.device)
     precision = resolve_precision(settings.precision, device)
-    network = build_network(manifest, read_weights(library, manifest).joined(), classes, device, precision)
+    files = read_weights(library, manifest)
+    network = build_network(manifest, files.joined(), classes, device, precision)
+    engine = equip(network, manifest, files, settings.cpu_engine, precision)
     with tqdm(desc="Measuring batch sizes", unit="forward") as bar:
         best, speeds = best_batch_size(network, manifest.preprocessing.crop, BATCH_SIZES[device.type], bar.update)
-    kind = device_kind(device, precision)
+    kind = device_kind(device, precision, engine)
     say(f"Images per second by batch size on {kind}: {_table(speeds)}; taking {best}.")
     with store.locked(PATIENCE_S):  # and read again: another model may have taken the place while this one was measured
         receipt = store.read_receipt()

@@ -9,7 +9,7 @@ from pathlib import Path
 from app.errors import BatchTooLarge, ModelError, UnknownModel, WeightsUnavailable
 from app.model.library import Library
 from app.model.manifest import NAME_PATTERN, Manifest
-from app.preparing import batch_size, launch
+from app.preparing import batch_size, engine, launch
 from app.preparing.install import install, roll_back
 from app.preparing.origin import IMAGENET_LABELS, own_manifest, published_manifest, refuse_unusable, with_digest
 from app.preparing.prepare import note_unavailable, prepare, renew
@@ -47,7 +47,9 @@ def main(text: str, arguments: list[str] | None = None) -> int:
 
 
 def measure(manifest: Manifest, settings: Settings, *, again: bool) -> None:
-    """What is best on this device and not known yet."""
+    """What is best on this machine and not known yet: the engine, the batch size with it, the way to run batches."""
+    if again or not engine.is_decided(manifest, settings):
+        engine.measure_engine(manifest, settings, print)
     if again or not batch_size.is_measured(manifest, settings):
         batch_size.measure_batch_size(manifest, settings, print)
     if launch.has_choice(settings) and (again or not launch.is_measured(manifest, settings)):
@@ -70,7 +72,7 @@ def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--install", type=Path, metavar="DIR", help="put a finished model, such as an export, in place")
     parser.add_argument("--rollback", metavar="NAME", help="go back to the model that the last --install replaced")
     parser.add_argument("--force", action="store_true", help="prepare it again even if it is prepared")
-    parser.add_argument("--no-measure", action="store_true", help="do not measure what is best on this device")
+    parser.add_argument("--no-measure", action="store_true", help="do not measure what is best on this machine")
     arguments = parser.parse_args(given)
     is_own = arguments.name and not arguments.install
     if is_own and not (arguments.architecture and arguments.from_file):

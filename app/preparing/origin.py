@@ -9,8 +9,8 @@ import torchvision
 from torchvision.models import WeightsEnum, get_model_weights, get_weight
 
 from app.errors import ModelError, WeightsUnavailable
+from app.model.architectures import TORCHVISION_VGGS
 from app.model.manifest import Manifest, Preprocessing, WeightsOrigin
-from app.model.network import TORCHVISION_VGGS
 
 IMAGENET_LABELS = "labels/imagenet1k.csv"
 OTHER_WEIGHTS = "Other weights get a name of their own: --name NAME --architecture NAME --from-file FILE."

@@ -127,7 +127,7 @@ def _verify(source: Path, origin: WeightsOrigin, is_ours: bool, say: Callable[[s
     """A file's digest, which is the published one. A wrong file that we fetched is deleted: it cannot be resumed."""
     with tqdm(total=source.stat().st_size, desc="Checking SHA-256", unit="B", unit_scale=True, mininterval=0.5) as bar:
         digest = sha256_of(source, bar.update)
-    expected = origin.sha256 or published_prefix(origin.source)
+    expected = origin.sha256 or origin.sha256_prefix or published_prefix(origin.source)
     if expected is None:
         say(f"No digest is published for {origin.source}; its SHA-256 is {digest}.")
         return Verified("none", digest)

@@ -18,7 +18,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from app.errors import MalformedRequest, QueueFull, ServiceError, UploadTimeout
-from app.http.problems import MEDIA_TYPE, problem
+from app.http.language import Language, preferred
+from app.http.problems import MEDIA_TYPE, headers_of, problem, wording
 from app.server.connections import Connections
 from app.server.cutter import Cutter, Malformed, Part
 
@@ -218,14 +219,21 @@ class CarefulProtocol(HttpToolsProtocol):
             self.transport.abort()
             return
         request_id = uuid.uuid4().hex
-        body = to_json(problem(error, request_id))
-        more = "".join(f"{name}: {value}\r\n" for name, value in error.headers.items())
+        worded = wording(error, self._language)
+        body = to_json(problem(error, request_id, worded))
+        more = "".join(f"{name}: {value}\r\n" for name, value in headers_of(error, worded).items())
         head = (
             f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\nContent-Type: {MEDIA_TYPE}\r\n"
             f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n{more}Connection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+    @property
+    def _language(self) -> Language:
+        """What the client has asked for, if it has got that far."""
+        asked = (value for name, value in self.headers or () if name == b"accept-language")
+        return preferred(next(asked, b"").decode("latin-1"))
 
     # Time
 

@@ -106,7 +106,9 @@ class Supervisor:
         self._tally.row(child.row)
         child.process = get_context("fork").Process(target=_be, args=(child, os.getpid()), name=child.name)
         child.process.start()
-        self._tally.row(child.row).set(Field.PID, child.process.pid or 0)
+        row = self._tally.row(child.row)
+        row.set(Field.PID, child.process.pid or 0)
+        row.set(Field.STARTS, child.starts)
 
     # Its end
 

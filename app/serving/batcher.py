@@ -5,22 +5,26 @@ takes as many as fit. ``max_wait_s`` is for those who prefer fuller batches to t
 
 The batcher knows nothing of images or networks. A *key* is anything hashable; only items with equal keys share a
 batch, and the key of the oldest waiting item goes first, so that no key starves another.
+
+Items *in bulk* are many of one caller's: they take at most half of a batch, and wait while single items do, but for a
+share of the time (see ``turns``).
 """
 
 import asyncio
 import itertools
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, Protocol
+from typing import Generic, Protocol
 
 from app.errors import Draining, InternalError, ServiceError
 from app.serving.flights import Flights
 from app.serving.isolation import Isolation, Item, Key, Result, Run
-from app.serving.workers import Workers
+from app.serving.queues import Queues
+from app.serving.threads import Threads
+from app.serving.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -64,17 +68,13 @@ class _Waiting(Generic[Item, Result]):
     since: float = field(default_factory=time.perf_counter)
 
 
-class _Batch(NamedTuple, Generic[Item, Result]):
-    since: float
-    items: list[_Waiting[Item, Result]]
-
-
 class Batcher(Generic[Key, Item, Result]):
     """Groups submitted items by key and runs them, one batch at a time, on a thread of its own.
 
     ``run`` and ``check`` are as ``Isolation`` has them, and called on that thread; what ``check`` raises ends the loop,
     and ``on_death`` hears of it. ``max_batch_size(key)`` is asked anew for every batch, and so is ``in_flight(key)``:
     how many batches, up to ``MOST_IN_FLIGHT``, may be under way at a time, the second one on a second thread.
+    ``is_usual(key)``: whether how long its batches take says how fast items are answered.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Batcher(Generic[Key, Item, Result]):
         max_wait_s: float = 0.0,
         observer: Observer | None = None,
         check: Callable[[Key], object] = lambda _: None,
+        is_usual: Callable[[Key], bool] = lambda _: True,
         on_death: Callable[[BaseException | None], None] | None = None,
     ) -> None:
         self._max_batch_size = max_batch_size
@@ -93,12 +94,14 @@ class Batcher(Generic[Key, Item, Result]):
         self._max_wait_s = max_wait_s
         self._observer = observer or SilentObserver()
         self._isolation = Isolation(run, check, self._observer.batch_shrunk)
+        self._is_usual = is_usual
         self._on_death = on_death
-        self._queues: dict[Key, deque[_Waiting[Item, Result]]] = {}
+        self._queues: Queues[Key, _Waiting[Item, Result]] = Queues()
+        self._bulk: Queues[Key, _Waiting[Item, Result]] = Queues()
+        self._turns = Turns()
         self._numbers = itertools.count()
         self._arrived = asyncio.Event()
-        self._threads = [Workers(1, f"batcher-{number}") for number in range(MOST_IN_FLIGHT)]
-        self._running: dict[Workers, _Batch[Item, Result]] = {}
+        self._threads: Threads[list[_Waiting[Item, Result]]] = Threads(MOST_IN_FLIGHT, "batcher")
         self._beside = Flights(self._arrived.set)
         self._loop_task: asyncio.Task[None] | None = None
         self._batch_seconds: dict[int, float] = {}
@@ -109,25 +112,25 @@ class Batcher(Generic[Key, Item, Result]):
     @property
     def depth(self) -> int:
         """Items waiting for a batch."""
-        return sum(map(len, self._queues.values()))
+        return len(self._queues) + len(self._bulk)
 
     @property
     def oldest_s(self) -> float:
-        """How long the longest waiting item has waited."""
-        return max((time.perf_counter() - queue[0].since for queue in self._queues.values()), default=0.0)
+        """How long the longest waiting single item has waited."""
+        return max((time.perf_counter() - first.since for first in self._queues.firsts()), default=0.0)
 
     @property
     def running_s(self) -> float:
         """How long the oldest batch being run has been running; 0 when none is."""
-        return max((time.perf_counter() - batch.since for batch in self._running.values()), default=0.0)
+        return self._threads.running_s
 
     def start(self) -> None:
         """Begin to serve; call it on the event loop that will submit."""
         self._loop_task = asyncio.create_task(self._serve(), name="batcher")
         self._loop_task.add_done_callback(self._loop_ended)
 
-    async def submit(self, key: Key, item: Item) -> Answer[Result]:
-        """Wait for the item's turn and return its answer.
+    async def submit(self, key: Key, item: Item, *, bulk: bool = False) -> Answer[Result]:
+        """Wait for the item's turn and return its answer. ``bulk``: it is one of many.
 
         Cancelling the caller takes a waiting item out of the queue. Raises what ``run`` gave for this item, or
         ``Draining`` when the batcher is closed.
@@ -135,18 +138,18 @@ class Batcher(Generic[Key, Item, Result]):
         if self._closed:
             raise Draining("The service is shutting down.")
         waiting = _Waiting(next(self._numbers), item, asyncio.get_running_loop().create_future())
-        self._queues.setdefault(key, deque()).append(waiting)
+        queues = self._bulk if bulk else self._queues
+        queues.append(key, waiting)
         self._arrived.set()
         try:
             return await waiting.future
         except asyncio.CancelledError:
-            self._remove(key, waiting)
+            queues.remove(key, waiting)
             raise
 
     async def aside(self, key: Key, work: Callable[..., object], *arguments: object) -> None:
         """Run something else on the threads that run a key's batches, between two of them."""
-        for thread in self._threads[: self._in_flight(key)]:
-            await thread.run(work, *arguments)
+        await self._threads.aside(self._in_flight(key), work, *arguments)
 
     async def drain(self) -> None:
         """Refuse new items, finish those that wait, stop the threads."""
@@ -154,15 +157,13 @@ class Batcher(Generic[Key, Item, Result]):
         self._arrived.set()
         if self._loop_task is not None:
             await asyncio.wait([self._loop_task])
-        for thread in self._threads:
-            thread.close()
+        self._threads.close()
 
     def abandon(self, error: ServiceError) -> None:
         """Give up on a batch that never ends: what runs and what waits fails now, nothing new is taken."""
         self._closed = True
-        for batch in self._running.values():
-            self._fail(batch.items, error)
-        self._fail(itertools.chain.from_iterable(self._queues.values()), error)
+        self._fail(itertools.chain(*self._threads.held()), error)
+        self._fail(self._all_waiting(), error)
         self._beside.cancel()
         if self._loop_task is not None:
             self._loop_task.cancel()
@@ -171,35 +172,38 @@ class Batcher(Generic[Key, Item, Result]):
 
     async def _serve(self) -> None:
         while True:
-            while not self._queues:
+            while not self._queues and not self._bulk:
                 if self._closed:
-                    return await self._beside.until_fewer_than(1)
+                    await self._beside.until_fewer_than(1)
+                    return
                 self._arrived.clear()
                 await self._arrived.wait()
                 self._beside.raise_failure()
-            key = self._oldest_key()
+            bulk = self._turns.bulk_is_next(single_waits=bool(self._queues), bulk_waits=bool(self._bulk))
+            key = (self._bulk if bulk else self._queues).oldest_key()
             most = self._in_flight(key)
-            await self._beside.until_fewer_than(most)
-            if key not in self._queues:
-                continue
-            reason = await self._fill(key)
-            batch = self._take(key)
+            if await self._beside.until_fewer_than(most):
+                continue  # somebody else may be next by now
+            others_wait = bool(self._queues if bulk else self._bulk)
+            if bulk:
+                reason, batch = self._take_in_bulk(key)
+            else:
+                reason = await self._fill(key)
+                batch = self._queues.take(key, self._limit(key))
             if batch:
                 self._observer.batch_released(reason, len(batch))
+                work = self._take_turn(key, batch, bulk=bulk, others_wait=others_wait)
                 if most == 1:
-                    await self._forward(key, batch)
+                    await work
                 else:
-                    self._beside.begin(self._forward(key, batch))
-
-    def _oldest_key(self) -> Key:
-        return min(self._queues, key=lambda key: self._queues[key][0].number)
+                    self._beside.begin(work)
 
     async def _fill(self, key: Key) -> str:
         """Let a batch gather until it is full or its window, opened by its first item, closes; say which it was."""
-        closes = self._queues[key][0].since + self._max_wait_s
-        while len(self._queues.get(key, ())) < self._limit(key):
+        closes = self._queues.first(key).since + self._max_wait_s
+        while self._queues.count(key) < self._limit(key):
             remaining = closes - time.perf_counter()
-            if self._max_wait_s == 0 or self._closed or key not in self._queues:
+            if self._max_wait_s == 0 or self._closed or not self._queues.count(key):
                 return "idle"
             if remaining <= 0:
                 return "timeout"
@@ -210,36 +214,38 @@ class Batcher(Generic[Key, Item, Result]):
                 return "timeout"
         return "full"
 
-    def _take(self, key: Key) -> list[_Waiting[Item, Result]]:
-        queue = self._queues.get(key, deque())
-        batch = [queue.popleft() for _ in range(min(len(queue), self._limit(key)))]
-        self._forget_if_empty(key)
-        return batch
+    def _take_in_bulk(self, key: Key) -> tuple[str, list[_Waiting[Item, Result]]]:
+        """Half of what fits, so that whoever comes next does not wait longer; single items may come along."""
+        limit = self._limit(key)
+        batch = self._bulk.take(key, max(1, limit // 2))
+        batch += self._queues.take(key, limit - len(batch))
+        return "full" if len(batch) >= max(1, limit // 2) else "idle", batch
 
     def _limit(self, key: Key) -> int:
         return self._isolation.bound(self._max_batch_size(key))
 
-    async def _forward(self, key: Key, batch: list[_Waiting[Item, Result]]) -> None:
-        released = time.perf_counter()
-        thread = next(thread for thread in self._threads if thread not in self._running)
-        self._running[thread] = _Batch(released, batch)
-        sharing = len(self._running)
+    async def _take_turn(self, key: Key, batch: list[_Waiting[Item, Result]], *, bulk: bool, others_wait: bool) -> None:
+        """Answer a batch, and note what that took from the others."""
+        seconds = await self._forward(key, batch)
+        self._turns.count(seconds, bulk=bulk, others_wait=others_wait)
+
+    async def _forward(self, key: Key, batch: list[_Waiting[Item, Result]]) -> float:
+        """Answer a batch; the seconds of the device that it took."""
         try:
-            outcome = await thread.run(self._isolation.run, key, [waiting.item for waiting in batch])
+            done = await self._threads.run(batch, self._isolation.run, key, [waiting.item for waiting in batch])
         except BaseException:
             self._fail(batch)
             raise
-        finally:
-            del self._running[thread]
-        run_s = time.perf_counter() - released
-        self._measure(len(batch), run_s / sharing)
-        for waiting, result in zip(batch, outcome, strict=True):
+        if self._is_usual(key):
+            self._measure(len(batch), done.share_s)
+        for waiting, result in zip(batch, done.result, strict=True):
             if waiting.future.done():  # its caller has left meanwhile
                 continue
             if isinstance(result, Exception):
                 waiting.future.set_exception(result)
             else:
-                waiting.future.set_result(Answer(result, len(batch), released - waiting.since, run_s))
+                waiting.future.set_result(Answer(result, len(batch), done.since - waiting.since, done.seconds))
+        return done.share_s
 
     def _measure(self, size: int, seconds: float) -> None:
         average = self._batch_seconds.get(size, seconds)
@@ -248,15 +254,8 @@ class Batcher(Generic[Key, Item, Result]):
 
     # Leaving
 
-    def _remove(self, key: Key, waiting: _Waiting[Item, Result]) -> None:
-        queue = self._queues.get(key, deque())
-        if waiting in queue:
-            queue.remove(waiting)
-            self._forget_if_empty(key)
-
-    def _forget_if_empty(self, key: Key) -> None:
-        if key in self._queues and not self._queues[key]:
-            del self._queues[key]
+    def _all_waiting(self) -> Iterable[_Waiting[Item, Result]]:
+        return [*self._queues, *self._bulk]
 
     def _fail(self, items: Iterable[_Waiting[Item, Result]], error: ServiceError = STOPPING) -> None:
         for waiting in items:
@@ -266,10 +265,11 @@ class Batcher(Generic[Key, Item, Result]):
     def _loop_ended(self, task: asyncio.Task[None]) -> None:
         """Fail what waits when the loop ends other than by ``drain``; an endless wait would be worse than an error."""
         error = None if task.cancelled() else task.exception()
-        if self._closed and error is None and not self._queues:
+        if self._closed and error is None and not self.depth:
             return
         self._closed = True
-        self._fail(itertools.chain.from_iterable(self._queues.values()))
+        self._fail(self._all_waiting())
         self._queues.clear()
+        self._bulk.clear()
         if self._on_death is not None:
             self._on_death(error)

@@ -22,12 +22,14 @@ class Flights:
         self._tasks.add(task)
         task.add_done_callback(self._note_end)
 
-    async def until_fewer_than(self, most: int) -> None:
-        """Raises what has ended one of them."""
+    async def until_fewer_than(self, most: int) -> bool:
+        """Whether that took a wait. Raises what has ended one of them."""
+        must_wait = len(self._tasks) >= most
         while len(self._tasks) >= most:
             self._ended.clear()
             await self._ended.wait()
         self.raise_failure()
+        return must_wait
 
     def raise_failure(self) -> None:
         """Raise what has ended one of them, if anything has."""

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import logging
-import os
+import secrets
 import time
 from collections.abc import Coroutine
 from dataclasses import fields
@@ -15,7 +15,7 @@ from app.errors import InternalError, NotReady, ServiceError
 from app.model.registry import LoadedModel, ServedModel
 from app.serving.inference import Inference
 from app.serving.lifecycle import Lifecycle, State
-from app.serving.messages import Message, Refusal, Wire
+from app.serving.messages import Message, Refusal, Wire, unpack_evaluation
 from app.serving.remote import MODEL
 from app.serving.tally import Field, Row
 
@@ -39,7 +39,7 @@ class Host:
         self._fronts: dict[Wire, set[int]] = {}  # the models that each may still ask for
         self._tasks: dict[tuple[Wire, int], asyncio.Task[None]] = {}
         # A front may speak of a model of our predecessor's: its numbers are not ours.
-        self._numbers = itertools.count(os.getpid() << 24)
+        self._numbers = itertools.count(secrets.randbits(32) << 20)
         self._models: dict[int, LoadedModel] = {}
         self._told: object = None
         self._news = itertools.count()
@@ -66,6 +66,8 @@ class Host:
         # Who is still there hears of it; what still runs, runs for nobody.
         self._inference.abandon(InternalError("The network has failed and is being started again."))
         await asyncio.sleep(TICK_S)
+        for front in list(self._fronts):
+            front.close()
 
     def _publish(self) -> None:
         """What the other processes read."""
@@ -139,6 +141,8 @@ class Host:
         word, number, *more = message
         if word == "run":
             self._begin(front, number, self._run(front, number, more))
+        elif word == "evaluate":
+            self._begin(front, number, self._evaluate(front, number, more))
         elif word == "load":
             self._begin(front, number, self._load(front, number, *more))
         elif word == "leave":
@@ -165,11 +169,22 @@ class Host:
 
     async def _run(self, front: Wire, number: int, job: list[Any]) -> None:
         model_number, start, shape, top_k = job
-        model = self._models.get(model_number)
-        if model is None:
-            raise NotReady("The network's process was replaced while this image was read.", {"Retry-After": "1"})
+        model = self._model(model_number)
         answer = await self._inference.submit(model, Region(start, tuple(shape)), top_k)
         front.send("ran", number, answer.batch_size, answer.queue_s, answer.run_s, answer.value)
+
+    async def _evaluate(self, front: Wire, number: int, job: list[Any]) -> None:
+        model_number, evaluation, regions, top_k = job
+        model, wanted = self._model(model_number), unpack_evaluation(evaluation)
+        where = [Region(start, tuple(shape)) for start, shape in regions]
+        answer = await self._inference.evaluate(model, wanted, where, top_k)
+        front.send("ran", number, answer.batch_size, answer.queue_s, answer.run_s, *answer.value)
+
+    def _model(self, number: int) -> LoadedModel:
+        model = self._models.get(number)
+        if model is None:
+            raise NotReady("The network's process was replaced while this image was read.", {"Retry-After": "1"})
+        return model
 
     async def _load(self, front: Wire, number: int, name: str) -> None:
         """It is loaded once every front knows of it."""

@@ -1,12 +1,29 @@
 """Where the models are: one interface to them, whether they are in this process or in another one."""
 
 import logging
-from typing import Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, cast
 
 from app.decoding.buffers import Block, Region
 from app.errors import InternalError, ServiceError
-from app.model.registry import Candidate, Item, LoadedModel, Registry, ServedModel, check, run
+from app.model.evaluation import Evaluated, Evaluation
+from app.model.registry import (
+    Candidate,
+    Item,
+    Key,
+    LoadedModel,
+    Registry,
+    Seen,
+    ServedModel,
+    View,
+    check,
+    max_batch_size,
+    model_of,
+    run,
+)
 from app.serving.batcher import Answer, Batcher, Observer
+from app.serving.evaluating import evaluate
 from app.serving.lifecycle import Lifecycle, State
 from app.serving.loader import Loader
 
@@ -40,6 +57,12 @@ class Inference(Protocol):
     async def submit(self, model: ServedModel, region: Region, top_k: int) -> Answer[list[Candidate]]:
         """The most probable classes of an image, uint8 (height, width, 3). Raises a ``ServiceError``."""
 
+    async def evaluate(
+        self, model: ServedModel, evaluation: Evaluation, regions: list[Region], top_k: int
+    ) -> Answer[Evaluated]:
+        """The answers to several views of an image, combined; ``regions`` are the parts of the evaluation's plan, each
+        uint8 (views, height, width, 3). Raises a ``ServiceError``."""
+
     async def load(self, name: str) -> ServedModel:
         """Load a model and serve it everywhere from now on. Raises what ``Loader.load`` raises."""
 
@@ -50,18 +73,19 @@ class Inference(Protocol):
         """Finish what is queued, then end."""
 
 
-NetworkBatcher = Batcher[LoadedModel, Item, list[Candidate]]
+NetworkBatcher = Batcher[Key, Item | View, list[Candidate] | Seen]
 
 
 def network_batcher(lifecycle: Lifecycle, observer: Observer, *, max_wait_s: float) -> NetworkBatcher:
-    """Runs the models that it is given as keys. When its loop ends other than by request, the service has failed."""
+    """Runs the models that its keys name. When its loop ends other than by request, the service has failed."""
     return Batcher(
         run,
-        lambda model: model.max_batch_size,
-        in_flight=lambda model: model.in_flight,
+        max_batch_size,
+        in_flight=lambda key: model_of(key).in_flight,
         max_wait_s=max_wait_s,
         observer=observer,
         check=check,
+        is_usual=lambda key: isinstance(key, LoadedModel),
         on_death=lambda error: lifecycle.become(State.FAILED, f"the batch loop has ended ({error!r})"),
     )
 
@@ -99,13 +123,21 @@ class LocalInference:
         """The batch reads the pixels where they lie. Who leaves while it runs may take the memory away under it: that
         changes the answer to nobody but to the one who has left."""
         assert isinstance(model, LoadedModel)  # every model of this registry is
-        try:
-            return await self._batcher.submit(model, Item(self._block.pixels(region), top_k))
-        except ServiceError:
-            raise
-        except Exception as error:
-            logger.exception("The network failed on an image.")
-            raise InternalError("The network failed on this image.") from error
+        with _failing_on_an_image():
+            answer = await self._batcher.submit(model, Item(self._block.pixels(region), top_k))
+            return cast(Answer[list[Candidate]], answer)
+
+    async def evaluate(
+        self, model: ServedModel, evaluation: Evaluation, regions: list[Region], top_k: int
+    ) -> Answer[Evaluated]:
+        assert isinstance(model, LoadedModel)
+        parts = [self._block.pixels(region) for region in regions]
+
+        async def look(key: Key, view: View) -> Answer[Seen]:
+            return cast(Answer[Seen], await self._batcher.submit(key, view, bulk=True))
+
+        with _failing_on_an_image():
+            return await evaluate(model, evaluation, parts, top_k, look)
 
     async def load(self, name: str) -> ServedModel:
         return await self._loader.load(name)
@@ -116,3 +148,15 @@ class LocalInference:
     async def close(self) -> None:
         await self._loader.close()
         await self._batcher.drain()
+
+
+@contextmanager
+def _failing_on_an_image() -> Iterator[None]:
+    """What the network raises is for the log; the caller hears that it has failed."""
+    try:
+        yield
+    except ServiceError:
+        raise
+    except Exception as error:
+        logger.exception("The network failed on an image.")
+        raise InternalError("The network failed on this image.") from error

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import ProcessCollector
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
@@ -27,6 +27,21 @@ class Levels(Collector):
     def collect(self) -> Iterator[Metric]:
         for name, text in LEVELS.items():
             yield GaugeMetricFamily(name, text, self._read[name]())
+
+
+class Replaced(Collector):
+    """Processes that have ended and were replaced; ``read`` has a function for each part that one may have."""
+
+    def __init__(self, read: Mapping[str, Read]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "processes_replaced", "Processes that have ended and were replaced.", labels=["part"]
+        )
+        for part, read in self._read.items():
+            family.add_metric([part], read())
+        yield family
 
 
 class Processes(Collector):

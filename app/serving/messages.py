@@ -4,9 +4,13 @@ import asyncio
 import json
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from typing import Any, NamedTuple
 
+from pydantic_core import from_json
+
 from app.errors import InternalError, ServiceError
+from app.model.evaluation import Evaluation
 
 Message = Sequence[Any]
 """A word, and what belongs to it."""
@@ -64,8 +68,17 @@ class Wire(asyncio.Protocol):
                 return
             content = bytes(self._received[LENGTH.size : end])
             del self._received[:end]
-            for message in json.loads(content):
+            for message in from_json(content):
                 self._on_message(self, message)
+
+
+def pack_evaluation(evaluation: Evaluation) -> Message:
+    return astuple(evaluation)
+
+
+def unpack_evaluation(message: Message) -> Evaluation:
+    method, crops, scales, heatmap = message
+    return Evaluation(method, crops, tuple(scales), heatmap)
 
 
 class Refusal(NamedTuple):

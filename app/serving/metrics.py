@@ -62,7 +62,7 @@ class Metrics:
         self.decoders_ended = Counter(
             "decoders_ended", "Decoder processes that ended before their time.", ("reason",), registry=registry
         )
-        for reason in ("abandoned", "cost", "crash", "killed"):
+        for reason in ("abandoned", "put_off", "cost", "crash", "killed"):
             self.decoders_ended.labels(reason)
         self.model_loads = Counter(
             "model_loads", "Models taken in, by the contract's code.", ("code",), registry=registry

@@ -13,10 +13,11 @@ from pydantic import TypeAdapter
 
 from app.decoding.buffers import Region
 from app.errors import NotReady, ServiceError
+from app.model.evaluation import Evaluated, Evaluation, Heatmap
 from app.model.registry import Candidate, Registry, ServedModel
 from app.serving.batcher import Answer
 from app.serving.lifecycle import Lifecycle, State
-from app.serving.messages import Message, Refusal, Wire
+from app.serving.messages import Message, Refusal, Wire, pack_evaluation
 from app.serving.tally import Field, Tally
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class RemoteInference:
         self._models: weakref.WeakValueDictionary[int, ServedModel] = weakref.WeakValueDictionary()
         self._number_of: weakref.WeakKeyDictionary[ServedModel, int] = weakref.WeakKeyDictionary()
         self._connecting: asyncio.Task[None] | None = None
+        self._closed = False
 
     @property
     def rate(self) -> float | None:
@@ -73,15 +75,30 @@ class RemoteInference:
         self._connecting = asyncio.create_task(self._connect(), name="connecting")
 
     async def submit(self, model: ServedModel, region: Region, top_k: int) -> Answer[list[Candidate]]:
-        number, future = self._ask("run", self._number_of[model], *region, top_k)
+        asked = self._ask("run", self._number_of[model], *region, top_k)
+        batch_size, queue_s, run_s, candidates = await self._hear_of(*asked)
+        return Answer([Candidate(*candidate) for candidate in candidates], batch_size, queue_s, run_s)
+
+    async def evaluate(
+        self, model: ServedModel, evaluation: Evaluation, regions: list[Region], top_k: int
+    ) -> Answer[Evaluated]:
+        asked = self._ask("evaluate", self._number_of[model], pack_evaluation(evaluation), regions, top_k)
+        batch_size, queue_s, run_s, candidates, heatmap = await self._hear_of(*asked)
+        found = Evaluated(
+            [Candidate(*candidate) for candidate in candidates], Heatmap(*heatmap) if heatmap is not None else None
+        )
+        return Answer(found, batch_size, queue_s, run_s)
+
+    async def _hear_of(self, number: int, future: asyncio.Future[Any]) -> list[Any]:
+        """The answer; whoever does not wait for it any more says so."""
         try:
-            batch_size, queue_s, run_s, candidates = await future
+            answer: list[Any] = await future
         except asyncio.CancelledError:
             self._say("leave", number)
             raise
         finally:
             self._asked.pop(number, None)
-        return Answer([Candidate(*candidate) for candidate in candidates], batch_size, queue_s, run_s)
+        return answer
 
     async def load(self, name: str) -> ServedModel:
         number, future = self._ask("load", name)
@@ -97,6 +114,7 @@ class RemoteInference:
                 future.set_exception(copy(error))
 
     async def close(self) -> None:
+        self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
@@ -122,7 +140,7 @@ class RemoteInference:
         self._wire = None
         self._lifecycle.become(State.LOADING, "the network's process has ended; another one is being started")
         self.abandon(GONE)
-        if self._connecting is not None and not self._connecting.cancelled():
+        if not self._closed:
             self.start()
 
     def _ask(self, word: str, *more: Any) -> tuple[int, asyncio.Future[Any]]:

@@ -33,6 +33,13 @@ class Field(IntEnum):
     NETWORK_RATE = 9
     QUEUE_DEPTH = 10
     OLDEST_S = 11
+    STARTS = 12
+    """How many processes have had this part."""
+    WORK = 13
+    """What evaluations take beside the images that they are of, in images."""
+    LARGE_BYTES = 14
+    """Memory for large images that are being read, and for the largest of them."""
+    LARGEST_BYTES = 15
 
 
 class Tally:
@@ -103,6 +110,19 @@ class Row:
     def others(self, slot: int) -> float:
         """The sum over all other processes."""
         return self.tally.total(slot) - self.get(slot)
+
+
+class LargeImages:
+    """The decoders' ledger of the memory that large images take, for all processes."""
+
+    def __init__(self, row: Row) -> None:
+        self._row = row
+
+    def take(self, kind: int, size: int) -> None:
+        self._row.set(Field.LARGE_BYTES + kind, size)
+
+    def others(self, kind: int) -> int:
+        return int(self._row.others(Field.LARGE_BYTES + kind))
 
 
 def one_row() -> Row:

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 from app.errors import ModelError
+from app.model.evaluation import CROPS
+from app.model.wish import ASKED, Wish
 from app.settings import read_settings
+from app.training.arguments import EXCLUDE, positive
 from app.training.evaluation import Question, evaluate
-from app.training.options import EXCLUDE, positive
 from app.training.terminal import terminal
 
 INTERRUPTED = 130
@@ -24,7 +26,15 @@ def main(text: str, arguments: list[str] | None = None) -> int:
     if given.csv and not given.csv.resolve().parent.is_dir():
         print(f"Cannot write {given.csv}: there is no such folder.", file=sys.stderr)
         return 1
-    question = Question(given.data, given.model, given.ten_crop, given.exclude, given.batch_size, given.workers)
+    question = Question(
+        given.data,
+        given.model,
+        given.ten_crop,
+        given.exclude,
+        given.batch_size,
+        given.workers,
+        Wish(given.evaluation, given.crops, given.scales),
+    )
     try:
         with terminal():
             evaluation = evaluate(question, read_settings())
@@ -47,7 +57,10 @@ def parse_arguments(text: str, arguments: list[str] | None) -> argparse.Namespac
     folder = "cat.N.jpg and dog.N.jpg, or one folder per class, named by wnid or English label"
     add("--data", type=Path, required=True, metavar="DIR", help=folder)
     add("--model", default="vgg16", help="the prepared model to measure (default: %(default)s)")
-    add("--ten-crop", action="store_true", help="average the probabilities of ten crops of each image")
+    add("--ten-crop", action="store_true", help="the same as --evaluation multi_crop")
+    add("--evaluation", choices=ASKED, default="single", help="what the network is shown (default: %(default)s)")
+    add("--crops", choices=CROPS, help="for crops: corners and centre, or a grid; mirrored, too (default: 10)")
+    add("--scales", metavar="LENGTHS", help="of the short side, such as 256,384,512 (default: the model's)")
     add("--exclude", type=Path, metavar="FILE", help=EXCLUDE)
     add("--csv", type=Path, metavar="FILE", help="write every prediction to this file")
     add("--batch-size", type=positive, metavar="N", help="images per forward pass (default: the model's measured best)")

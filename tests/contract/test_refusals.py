@@ -131,3 +131,14 @@ def test_a_batch_of_more_files_than_documented_is_refused(deployment: Deployment
     form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
     most = form["properties"]["file"]["maxItems"]
     check_problem(deployment.predict_batch(*[PNG] * (most + 1)), 400, "malformed_request")
+
+
+def test_a_problem_is_in_the_callers_language(deployment: Deployment) -> None:
+    """Codes are not."""
+    for accept_language, language in (("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"), ("en, zh;q=0.5", "en"), ("fr", "en")):
+        headers = {"Accept-Language": accept_language}
+        response = deployment.client.post("/predict", files={"file": b"text"}, headers=headers)
+        title = check_problem(response, 415, "unsupported_media_type")["title"]
+        assert title == ("不支持该图片格式" if language == "zh-CN" else "Unsupported image format")
+        assert response.headers["content-language"] == language
+        assert "Accept-Language" in response.headers["vary"]

@@ -1,5 +1,6 @@
 """What a confined process can still do, tried in one."""
 
+import ctypes
 import os
 import platform
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from app.decoding import confine as confinement
 from app.decoding.confine import PROCESSORS, confine
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Landlock and prctl are Linux's")
@@ -80,6 +82,35 @@ def test_nobody_else_is_signalled() -> None:
     assert stranger.poll() is None
     stranger.kill()
     stranger.wait()
+
+
+@LINUX
+@pytest.mark.skipif(platform.machine() not in PROCESSORS, reason="whose system calls are not known")
+def test_a_system_without_landlock_refuses_programs_and_strangers_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confinement, "_landlock", lambda _: None)
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def call(name: str, *arguments: int) -> Callable[[], object]:
+        return lambda: confinement._checked(getattr(libc, name)(*arguments))
+
+    pid = os.getpid()
+    assert refused(lambda: os.execv(sys.executable, [sys.executable, "-c", ""]))  # noqa: S606
+    assert refused(lambda: os.kill(pid, 0))
+    assert refused(call("tgkill", pid, pid, 0))
+    assert refused(call("process_vm_readv", pid, 0, 0, 0, 0, 0))
+    assert refused(call("ptrace", 16, pid, 0, 0))  # PTRACE_ATTACH
+    assert not refused(lambda: None)
+
+
+@LINUX
+def test_what_aborts_crashes() -> None:
+    child = os.fork()
+    if not child:
+        confine(os.getppid())
+        os.abort()
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+    assert os.WTERMSIG(status) != signal.SIGKILL
 
 
 @LINUX

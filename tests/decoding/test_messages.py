@@ -3,12 +3,13 @@ import pytest
 from app.decoding.messages import MESSAGE_BYTES, Answer, Job
 from app.errors import InternalError, TooManyPixels
 from app.image.decode import ImageInfo
-from app.image.views import Place, Views
+from app.image.views import Place, Views, Wanted, Whole
 
 
 def test_a_job_comes_as_it_was_sent_with_a_hundred_and_fifty_views() -> None:
     places = tuple(Place(x / 24, y / 2, mirrored) for x in range(25) for y in range(3) for mirrored in (False, True))
-    job = Job(1 << 40, 12, (1 << 40) + 4096, 1 << 32, Views(256, 224, "bicubic", places))
+    wanted = Wanted((Views(256, 224, "bicubic", places), Whole(384, "bilinear", mirrored=True)))
+    job = Job(1 << 40, 12, (1 << 40) + 4096, 1 << 32, wanted, 10**7)
     message = job.pack()
     assert len(places) == 150
     assert len(message) < MESSAGE_BYTES

@@ -12,14 +12,24 @@ import pytest
 
 from app.decoding import pool
 from app.decoding.messages import Answer
-from app.errors import DeadlineExceeded, InternalError, TooCostly, TooManyPixels, UndecodableImage, UnsupportedMediaType
+from app.errors import (
+    DeadlineExceeded,
+    EvaluationTooLarge,
+    InternalError,
+    TooCostly,
+    TooManyPixels,
+    UndecodableImage,
+    UnsupportedMediaType,
+)
 from app.image.reader import Reader, Reading
-from app.image.views import Place, Views
+from app.image.views import Place, Views, Wanted
 from tests.decoders import VGG16, Running, run, running, until
 from tests.pictures import encode, huge_png, photograph, plain, png
+from tests.system.attacks.simple import bmps
 from tests.system.fuzzing.seeds import seeds
 
 PHOTOGRAPH = encode(photograph(), "JPEG")
+RUNS = dict(bmps(1_500))["runs-within-the-limit"]  # takes a second
 SEEDS = seeds()
 
 
@@ -140,7 +150,7 @@ def test_an_image_is_read_again_when_somebody_has_killed_its_decoder() -> None:
 
 def test_an_image_is_not_read_for_ever_when_every_decoder_of_it_is_killed() -> None:
     async def test(started: Running) -> None:
-        task = await started.begun(PHOTOGRAPH)
+        task = await started.begun(RUNS)
         async with asyncio.timeout(30):
             while not task.done():
                 for pid in started.decoders.busy:
@@ -175,6 +185,60 @@ def test_one_that_takes_long_does_not_hold_up_the_others() -> None:
         assert (await slow).image.width == 451
         await until(lambda: len(started.decoders.pids) == 1)  # nobody stands in any more
         assert not started.ends
+
+    run(test, count=1)
+
+
+def test_many_that_take_long_do_not_hold_up_the_others_either() -> None:
+    """More of them than there may be decoders: some are put off, and answered in the end."""
+
+    async def test(started: Running) -> None:
+        most = started.decoders.count * (1 + pool.SLOW_FOR_EACH)
+        slow = [asyncio.create_task(started.read(RUNS)) for _ in range(most)]
+        await until(lambda: len(started.decoders.busy) == most)
+        assert (await started.read(png((3, 2, 1)))).pixels[0, 0, 0].tolist() == [3, 2, 1]
+        assert not any(task.done() for task in slow)
+        for task in slow:
+            with pytest.raises(UndecodableImage):
+                await task
+        assert set(started.ends) == {"put_off"}
+
+    run(test, count=1)
+
+
+def test_many_that_hang_do_not_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "HUNG_S", 0.3)
+    picture = encode(photograph().resize((2000, 1000)), "PNG")  # takes long enough to be stopped
+
+    async def test(started: Running) -> None:
+        most = started.decoders.count * (1 + pool.SLOW_FOR_EACH)
+        tasks: list[asyncio.Task[Reading]] = []
+        while len(tasks) < most:
+            await until(started.decoders._has_place)
+            tasks.append(asyncio.create_task(started.read(picture)))
+            await until(lambda: len(started.decoders.busy) == len(tasks))
+            for pid in started.decoders.busy:
+                os.kill(pid, signal.SIGSTOP)
+        assert (await started.read(png((3, 2, 1)))).pixels[0, 0, 0].tolist() == [3, 2, 1]
+        for pid in started.decoders.busy:
+            os.kill(pid, signal.SIGCONT)
+        await asyncio.gather(*tasks)
+        assert set(started.ends) == {"put_off"}
+
+    run(test, count=1)
+
+
+def test_a_decoder_that_answers_while_it_is_being_killed_reads_nothing_else() -> None:
+    async def test(started: Running) -> None:
+        task = await started.begun(PHOTOGRAPH)
+        ((pid, number),) = started.decoders.busy.items()
+        decoder = started.decoders._decoders[number]
+        decoder.killed = "abandoned"  # and the signal takes its time
+        os.kill(pid, signal.SIGCONT)
+        assert (await task).image.width == 451
+        assert decoder not in started.decoders._idle
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: started.ends == ["abandoned"])
 
     run(test, count=1)
 
@@ -247,8 +311,8 @@ def test_views_that_do_not_fit_are_refused() -> None:
     async def test() -> None:
         async with running() as started:
             buffer = started.upload(PHOTOGRAPH)
-            with pytest.raises(ValueError, match="do not fit"):
-                started.decoders.read(buffer, Views(4096, 4096, "bilinear"))
+            with pytest.raises(EvaluationTooLarge, match="are allowed"):
+                await started.decoders.read(buffer, Wanted((Views(4096, 4096, "bilinear"),)))
             buffer.release()
 
     asyncio.run(test())

@@ -14,10 +14,12 @@ from app.decoding.buffers import Block, Buffers
 from app.decoding.messages import MESSAGE_BYTES, READY, Answer, Job
 from app.decoding.worker import Worker
 from app.image.reader import Reader
+from app.image.views import Wanted, Whole
 from tests.decoders import MIB, VGG16
 from tests.pictures import encode, photograph, plain
 
 PHOTOGRAPH = encode(photograph(), "JPEG")
+CROP = Wanted((VGG16,))
 LARGE = encode(plain((9, 8, 7), (4000, 3000)))
 
 
@@ -38,11 +40,12 @@ class Spoken:
         theirs.close()
         assert self.connection.recv(MESSAGE_BYTES) == READY
 
-    def ask(self, data: bytes, *, room: int = 0) -> Answer | None:
+    def ask(self, data: bytes, *, room: int = 0, wanted: Wanted = CROP, most_pixels: int = 10**6) -> Answer | None:
         """The answer, or ``None`` when there is none any more."""
         self.buffer = self.buffers.take()
         self.buffer.append(data)
-        job = Job(self.buffer.start, self.buffer.size, self.buffer.pixels_start, room, VGG16)
+        buffer = self.buffer
+        job = Job(buffer.start, buffer.size, buffer.pixels_start, room, wanted, most_pixels)
         self.connection.send(job.pack())
         message = self.connection.recv(MESSAGE_BYTES)
         return Answer.unpack(message) if message else None
@@ -69,6 +72,22 @@ def test_pixels_are_left_in_shared_memory(spoken: Spoken) -> None:
     assert answer.decode_s > 0
     assert not answer.last
     assert np.array_equal(spoken.buffer.pixels(VGG16.shape), expected.pixels)
+
+
+@pytest.mark.parametrize(("most_pixels", "code"), [(10**6, ""), (10**5, "evaluation_too_large")])
+def test_a_whole_photograph_and_its_mirror_image_lie_behind_the_crop(
+    spoken: Spoken, most_pixels: int, code: str
+) -> None:
+    wanted = Wanted((VGG16, Whole(256, "bilinear", mirrored=True)))
+    answer = spoken.ask(PHOTOGRAPH, wanted=wanted, most_pixels=most_pixels)
+    assert answer is not None
+    assert answer.code == code
+    if not code:
+        crop, whole = Reader(10**8, exact=True).read_parts(PHOTOGRAPH, wanted, most_pixels).parts
+        found = spoken.buffer.pixels((crop.size + whole.size,))
+        assert np.array_equal(found, np.concatenate([crop.reshape(-1), whole.reshape(-1)]))
+        assert np.array_equal(whole[1], whole[0, :, ::-1])
+        assert np.array_equal(crop[0], whole[0, 16:240, (whole.shape[2] - 224) // 2 :][:, :224])
 
 
 def test_a_refusal_carries_its_code(spoken: Spoken) -> None:

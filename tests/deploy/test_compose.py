@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from app.decoding.pool import SLOW_FOR_EACH
+from app.decoding.queues import Queues
 from app.decoding.worker import FREE_BYTES
 from app.errors import StartError
 from app.http.callers import Callers
@@ -149,10 +150,11 @@ def test_the_grace_period_is_longer_than_the_drain(name: str) -> None:
 @pytest.mark.parametrize("name", REPLICAS)
 def test_what_clients_can_make_it_hold_fits_into_the_memory_limit(name: str) -> None:
     """The formula of docs/operations.md, and two gigabytes for the network and its libraries."""
-    given = Settings.model_validate(started_as_by(name, {}))
+    given = Settings.model_validate(started_as_by(name, {})).model_copy(update={"fronts": 4})
     uploads = (given.max_buffer_mb + 32) * 2**20 + given.max_connections * 200_000 + given.max_queue_size * 300_000
-    decoders = given.decode_workers * (1 + SLOW_FOR_EACH) * (FREE_BYTES + 9 * 2**20)
-    held = uploads + most_memory_bytes(given.max_pixels, given.max_upload_bytes) + decoders
+    decoders = max(given.decode_workers, given.fronts) * (1 + SLOW_FOR_EACH) * (FREE_BYTES + 9 * 2**20)
+    large = Queues(most_memory_bytes(given.max_pixels, given.max_upload_bytes), most_long=1).most_large_bytes
+    held = uploads + large + decoders + (85 + 130 * given.fronts) * 2**20
     assert held + 2 * 2**30 < size_bytes(OURS[name]["mem_limit"])
 
 

@@ -12,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.serving.gpu import Gpu, GpuCollector
 from app.serving.metrics import Metrics
-from tests.running import ROOT
+from tests.dummy import DummyNetwork, dummy_model
+from tests.running import ROOT, running
 from tests.system.deployment.causes import CAUSES
 
 DEPLOY = ROOT / "deploy"
@@ -26,9 +27,13 @@ BY_PROMETHEUS = {"up", "ALERTS"}
 
 
 @pytest.fixture(scope="module")
-def exposed() -> set[str]:
+def exposed() -> Iterator[set[str]]:
     """The names of every sample, with a GPU."""
-    metrics = Metrics()
+    with running(dummy_model(DummyNetwork())) as service:
+        yield names_of(service.service.metrics)
+
+
+def names_of(metrics: Metrics) -> set[str]:
     metrics.registry.register(GpuCollector(lambda: [Gpu(0, "A", 1, 2, 0.5)]))
     metrics.cancelled.labels("disconnect")
     metrics.released.labels("idle")

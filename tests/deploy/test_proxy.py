@@ -1,5 +1,6 @@
 """haproxy itself, with the deployed configuration, before a running service; only addresses and certificate differ."""
 
+import json
 import os
 import shutil
 import socket
@@ -13,6 +14,8 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from app.errors import NotFound, PayloadTooLarge
+from app.http.chinese import TITLES
 from tests.dummy import DummyNetwork, dummy_model
 from tests.pictures import png
 from tests.running import ROOT, RunningService, listens, running, wait_until
@@ -134,6 +137,30 @@ def test_a_photograph_passes_and_what_announces_too_much_does_not(proxy: Proxy) 
 
 
 @needs_haproxy
+@pytest.mark.parametrize(
+    ("accept_language", "language"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"),
+        ("en-US,en;q=0.9,zh;q=0.8", "en"),
+        ("zh", "zh-CN"),
+        ("fr", "en"),
+        ("", "en"),
+    ],
+)
+def test_what_the_proxy_refuses_itself_is_in_the_callers_language(
+    proxy: Proxy, accept_language: str, language: str
+) -> None:
+    with httpx.Client(base_url=proxy.url, verify=proxy.context) as client:
+        unknown = client.get("/metrics", headers={"Accept-Language": accept_language})
+    assert (unknown.headers["content-language"], unknown.headers["vary"]) == (language, "Accept-Language")
+    more = f"Accept-Language: {accept_language}\r\nExpect: 100-continue\r\nContent-Length: {40 * MIB}\r\n"
+    too_large = json.loads(ask(proxy.address, proxy.context, "/predict", "POST", more).body)
+    for problem, error in ((unknown.json(), NotFound), (too_large, PayloadTooLarge)):
+        assert problem["code"] == error.code
+        assert problem["title"] == (TITLES[error.code] if language == "zh-CN" else error.title)
+
+
+@needs_haproxy
 def test_hosts_are_the_services_to_allow(proxy: Proxy) -> None:
     """haproxy's own checks pass all the same: they would have taken the replica out."""
     with httpx.Client(base_url=proxy.url, verify=proxy.context) as client:
@@ -147,8 +174,10 @@ def test_only_a_list_of_paths_is_public() -> None:
     rules = [line for line in lines if line.startswith(("http-request", "acl"))]
     assert rules[0] == "http-request set-var(txn.path) path,url_dec"
     assert not any(" path " in rule for rule in rules[1:])
-    (refusal,) = (rule for rule in rules if " status 404 " in rule)
-    assert refusal.endswith(" unless is_public")
+    chinese, english = (rule for rule in rules if " status 404 " in rule)
+    assert chinese.endswith(" if reads_chinese !is_public")
+    assert english.endswith(" unless is_public")
     (exact,) = (rule for rule in rules if rule.startswith("acl is_public") and " -m str " in rule)
     public = set(exact.partition(" -m str ")[2].split())
-    assert public == {"/", "/docs", "/openapi.json", "/predict", "/predict/batch", "/models", "/livez", "/readyz"}
+    callers = {"/predict", "/predict/batch", "/models", "/labels"}
+    assert public == callers | {"/", "/docs", "/openapi.json", "/livez", "/readyz"}

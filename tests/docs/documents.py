@@ -57,7 +57,8 @@ class Document:
 
 README = Document(ROOT / "README.md")
 API, GPU, OPERATIONS = (Document(ROOT / "docs" / name) for name in ("api.md", "gpu.md", "operations.md"))
-DOCUMENTS = [README, *(Document(path) for path in sorted((ROOT / "docs").glob("*.md")))]
+CHINESE_README = Document(ROOT / "README.zh-CN.md")
+DOCUMENTS = [README, CHINESE_README, *(Document(path) for path in sorted((ROOT / "docs").rglob("*.md")))]
 
 
 def codes_in(cell: str) -> list[str]:

@@ -11,7 +11,7 @@ from tests.system.gpu.command import CHECKS
 # What a function mentions that does something else, or something at all, where there is a device.
 MODULES = (
     "torch.cuda", "torch.backends.cuda", "torch.backends.cudnn", "torch.amp", "torch.autocast", "pynvml", "cuda.",
-    "memory.give_back",
+    "memory.give_back", "memory.within",
 )  # fmt: skip
 
 

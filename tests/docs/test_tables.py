@@ -6,12 +6,16 @@ import yaml
 
 from app import errors
 from app.serving.gpu import Gpu, GpuCollector
-from app.serving.metrics import Metrics
 from app.settings import Settings
-from tests.docs.documents import API, OPERATIONS, README, codes_in
+from tests.docs.documents import API, DOCUMENTS, OPERATIONS, README, codes_in
 from tests.running import ROOT, RunningService
 
-EXPECTED_DEFAULTS = {"decode_workers": "cores", "models_dir": "`models/`", "store_dir": "`models/`"}
+EXPECTED_DEFAULTS = {
+    "fronts": "a quarter of the cores",
+    "decode_workers": "cores",
+    "models_dir": "`models/`",
+    "store_dir": "`models/`",
+}
 
 
 def settings_rows() -> dict[str, list[str]]:
@@ -36,7 +40,7 @@ def test_the_settings_of_the_readme_are_the_same() -> None:
 
 
 def test_every_setting_that_is_mentioned_exists() -> None:
-    for document in (README, API, OPERATIONS):
+    for document in DOCUMENTS:
         for name in re.findall(r"VGG_[A-Z_]*[A-Z]", document.text):
             assert name.removeprefix("VGG_").lower() in Settings.model_fields, f"{document}: {name}"
 
@@ -63,10 +67,12 @@ def test_every_endpoint_and_parameter_is_listed(service: RunningService) -> None
     named = {name for table in ("query parameter", "request header") for cell, _ in API.rows(table)
              for name in codes_in(cell)}  # fmt: skip
     assert {parameter["name"] for parameter in paths["/predict"]["post"]["parameters"]} <= named
+    searched = [parameter["name"] for parameter in paths["/labels"]["get"]["parameters"]]
+    assert searched == [name for cell, _ in API.rows("search parameter") for name in codes_in(cell)]
 
 
-def test_every_metric_is_listed() -> None:
-    metrics = Metrics()
+def test_every_metric_is_listed(service: RunningService) -> None:
+    metrics = service.service.metrics
     metrics.registry.register(GpuCollector(lambda: [Gpu(0, "A", 1, 2, 0.5)]))
     types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", metrics.exposition().decode(), re.MULTILINE))
     exposed = {name for name in types if not name.startswith("process_") and not name.endswith("_created")}

@@ -2,9 +2,15 @@
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
+import pytest
 
+from app.errors import QueueFull, TooManyRequests
+from app.http.admission import Admission
+from app.serving.lifecycle import Lifecycle, State
+from app.serving.tally import Tally
 from tests.contract import check_problem
 from tests.dummy import DummyNetwork, dummy_model
 from tests.pictures import png
@@ -12,6 +18,13 @@ from tests.running import running, wait_until
 
 RED = png((200, 10, 10))
 STALLED = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\nxx"
+
+
+def make(*, rate: float | None = None, **limits: Any) -> Admission:
+    lifecycle = Lifecycle()
+    lifecycle.become(State.READY, "")
+    most = {"max_queue_size": 100, "max_queue_delay_s": 2.0, "max_requests_per_key": None} | limits
+    return Admission(lifecycle, lambda: rate, Tally(1, ["a"]).row(0), **most)
 
 
 def test_queue_full_is_exact_and_says_when_to_come_back(network: DummyNetwork) -> None:
@@ -86,3 +99,35 @@ def test_stalled_uploads_take_nobodys_place_until_they_go_on(network: DummyNetwo
         assert b"HTTP/1.1 200 " in stalled[1].recv(65536)
         for connection in stalled:
             connection.close()
+
+
+def test_views_count_for_other_evaluations_and_hold_up_no_single_image() -> None:
+    admission = make(rate=10)
+    with admission.admit(None) as first:
+        admission.arrive(first, 1, 150)  # alone it may take as long as it takes
+        with admission.admit(None) as second:
+            with pytest.raises(QueueFull, match="150 views"):
+                admission.arrive(second, 1, 10)
+            admission.arrive(second, 1)  # a single image does not wait for them
+        with admission.admit(None):
+            pass
+    with admission.admit(None) as third:
+        admission.arrive(third, 1, 10)
+        with admission.admit(None) as fourth:
+            admission.arrive(fourth, 1, 5)
+            admission.take_more(fourth, 10)  # the delay is known, and short
+            with admission.admit(None) as fifth, pytest.raises(QueueFull, match="25 views"):
+                admission.arrive(fifth, 1, 10)
+    assert admission.in_flight == 0
+
+
+def test_a_keys_views_count_unless_it_has_nothing_else() -> None:
+    admission = make(max_requests_per_key=8)
+    with admission.admit("a") as first:
+        admission.arrive(first, 1, 50)
+        with pytest.raises(TooManyRequests), admission.admit("a"):
+            pass
+    with admission.admit("a") as second, admission.admit("a") as third:
+        admission.arrive(second, 1)
+        with pytest.raises(TooManyRequests):
+            admission.arrive(third, 1, 50)

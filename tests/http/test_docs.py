@@ -58,7 +58,10 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 def test_both_ways_to_send_an_image_are_documented(document: dict[str, Any]) -> None:
     operation = document["paths"]["/predict"]["post"]
     assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "image/*", "application/octet-stream"}
-    assert {parameter["name"] for parameter in operation["parameters"]} == {"model", "top_k", "X-Request-Timeout-Ms"}
+    assert {parameter["name"] for parameter in operation["parameters"]} == {
+        *("model", "top_k", "evaluation", "crops", "scales", "heatmap"),
+        *("X-Request-Timeout-Ms", "Accept-Language"),
+    }
 
 
 def test_how_many_files_a_batch_takes_is_documented(network: DummyNetwork) -> None:

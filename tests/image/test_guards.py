@@ -20,6 +20,7 @@ from tests.pictures import encode, photograph
 from tests.system.attacks import isomedia
 from tests.system.attacks import jpeg as hostile
 from tests.system.attacks.corpus import attacks
+from tests.system.attacks.tiff import tiff
 from tests.system.fuzzing.seeds import gradient, seeds
 
 SEEDS = seeds()
@@ -93,6 +94,17 @@ def test_the_first_directory_of_a_tiff(order: str, is_big: bool) -> None:
     assert directory.is_costly  # one strip has all the rows
 
 
+def test_a_number_of_a_tiff_may_lie_elsewhere() -> None:
+    data = tiff(16, 16, 8, struct.pack("<Q", 16_000), tile=(8, 8), kind=16)  # of eight bytes, behind the header
+    directory = read_directory(data)
+    assert directory
+    assert directory.numbers[322] == 16_000
+    assert directory.is_costly
+    beyond = read_directory(tiff(16, 16, 8, b"", tile=(1_000, 1_000), kind=16))
+    assert beyond
+    assert beyond.numbers[322] == 0
+
+
 def test_a_grid_of_pieces_larger_than_itself_is_costly_and_a_camera_s_is_not() -> None:
     one = isomedia.coded("HEIF", 64)
     tile = replace(one, content=bytes(64))
@@ -145,7 +157,7 @@ def test_some_attacks_are_refused_at_sight_and_others_pass_for_honest() -> None:
     refused = {name for name, data in attacks(SMALL) if (found := sniff_format(data)) and is_costly(data, found)}
     for name in ("png-small-chunks", "png-profiles", "gif-comments", "gif-extensions", "gif-a-long-comment", "bmp-runs",
                  "tiff-one-tile-deflated", "tiff-more-strips-than-rows", "tiff-large-pieces-of-a-big-file",
-                 "tiff-many-tags", "avif-many-items",
+                 "tiff-many-tags", "tiff-a-tile-in-signed-numbers", "tiff-a-tile-said-twice", "avif-many-items",
                  "heif-a-grid-of-large-pictures", "jpeg-comments", "jpeg-fill", "jpeg-tables"):  # fmt: skip
         assert name in refused
     assert not [name for name in refused if any(part in name for part in PASS)]

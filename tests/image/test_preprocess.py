@@ -7,8 +7,8 @@ from PIL import Image
 from torchvision.models import VGG16_Weights
 from torchvision.transforms import functional
 
-from app.image.preprocess import preprocess, resized_size
-from app.image.views import Place, Views
+from app.image.preprocess import preprocess
+from app.image.views import Place, Views, resized_size
 from app.model.manifest import read_manifest
 from app.model.network import FromPixels
 from tests.dummy import MODELS

@@ -10,8 +10,8 @@ from PIL import Image
 
 from app.image import resize
 from app.image.fast import preprocess_fast
-from app.image.preprocess import RESAMPLING, preprocess, resized_size
-from app.image.views import Interpolation, Views
+from app.image.preprocess import RESAMPLING, preprocess
+from app.image.views import Interpolation, Views, resized_size
 from tests.image.test_preprocess import EMBEDDED, MANY, VGG16
 from tests.pictures import photograph
 from tests.running import ROOT

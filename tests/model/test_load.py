@@ -1,5 +1,6 @@
 import shutil
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -8,7 +9,7 @@ from app.image.preprocess import preprocess
 from app.model.files import write_atomically
 from app.model.load import load_model
 from app.model.receipt import Receipt
-from app.model.registry import Item, run
+from app.model.registry import Candidate, Item, run
 from app.model.store import ModelStore
 from tests.pictures import photograph
 from tests.running import settings
@@ -26,7 +27,7 @@ def store(embedded_store: Path, tmp_path: Path) -> Path:
 def test_a_cat_is_a_cat(store: Path) -> None:
     model = load_model(NAME, settings(store_dir=store, device="cpu"))
     (pixels,) = preprocess(photograph("chelsea"), model.manifest.preprocessing.centre_crop())
-    ((first, *_),) = run(model, [Item(pixels, 5)])
+    ((first, *_),) = cast(list[list[Candidate]], run(model, [Item(pixels, 5)]))
     assert model.labels[first.class_index].label_en in ("tabby", "tiger cat", "Egyptian cat", "tabby cat")
     assert "猫" in model.labels[first.class_index].label_zh
 

@@ -1,9 +1,9 @@
-"""What counts as a device whose memory is full."""
+"""What counts as a device whose memory is full, and what becomes of that."""
 
 import pytest
 import torch
 
-from app.model.memory import is_full
+from app.model.memory import is_full, within
 
 # As torch 2.14's libraries word them, with what stands before and after.
 FULL = [
@@ -54,3 +54,16 @@ def test_what_the_cpus_allocator_really_says() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**55, dtype=torch.uint8)
     assert is_full(caught.value)
+
+
+def test_what_does_not_fit_is_said_by_an_error_that_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back = list[int]()
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: given_back.append(1))
+    with pytest.raises(LookupError, match="DefaultCPUAllocator") as caught:
+        within(lambda: torch.empty(2**55, dtype=torch.uint8), LookupError)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+    assert given_back == [1]
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        within(lambda: torch.ones(1, 9) @ torch.ones(8, 8), LookupError)
+    assert within(lambda: 5, LookupError) == 5
+    assert given_back == [1]

@@ -1,4 +1,5 @@
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -7,6 +8,8 @@ import torchvision
 from torch import Tensor, nn
 
 from app.errors import BatchTooLarge, ModelError
+from app.image.views import Pixels
+from app.model.dense import Places
 from app.model.manifest import Manifest, read_manifest
 from app.model.network import (
     FromPixels,
@@ -127,17 +130,35 @@ class Crowded(nn.Module):
         return sum(one() is not None for one in self.activations)
 
 
+class CrowdedPlaces(Places):
+    """The same device, for whole photographs."""
+
+    def __init__(self, crowded: Crowded) -> None:
+        super().__init__()
+        self.crowded = crowded
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        scores: Tensor = self.crowded(normalised)
+        return scores
+
+
+def top_5(network: TorchNetwork, pixels: Pixels) -> object:
+    return network.top_k(pixels, 5)
+
+
+@pytest.mark.parametrize("forward", [top_5, TorchNetwork.probabilities, TorchNetwork.score_maps])
 def test_a_batch_that_does_not_fit_has_left_the_device_when_its_memory_is_given_back(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, forward: Callable[[TorchNetwork, Pixels], object]
 ) -> None:
     crowded, given_back = Crowded(room=2), list[int]()
     monkeypatch.setattr("torch.cuda.empty_cache", lambda: given_back.append(crowded.held()))
     network = TorchNetwork(FromPixels(crowded, MANIFEST.preprocessing, torch.float32), CPU)
+    network.places = CrowdedPlaces(crowded)
     with pytest.raises(BatchTooLarge, match=r"392\.00 MiB") as caught:
-        network.top_k(pixels(3), 5)
+        forward(network, pixels(3))
     assert given_back == [0]
     assert caught.value.__cause__ is caught.value.__context__ is None  # either would bring its frames along
-    assert network.top_k(pixels(2), 5)[0].shape == (2, 5)
+    forward(network, pixels(2))
 
 
 def test_another_error_of_a_forward_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:

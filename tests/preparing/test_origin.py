@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import ModelError, WeightsUnavailable
+from app.model.architectures import TORCHVISION_VGGS
 from app.model.manifest import read_manifest
-from app.model.network import TORCHVISION_VGGS
 from app.preparing.origin import (
     IMAGENET_LABELS,
     own_manifest,

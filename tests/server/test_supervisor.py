@@ -110,6 +110,8 @@ def test_a_front_that_dies_is_replaced_and_the_models_stay_where_they_are() -> N
         assert [case.ask().status_code for _ in range(12)] == [200] * 12  # some wait for the new one
         wait_until(lambda: len(case.fronts) == 2)
         assert case.network == network
+        assert case.metric('processes_replaced_total{part="front"}') == 1
+        assert case.metric('processes_replaced_total{part="network"}') == 0
         log = case.process.end()
     assert "Front 1 has ended (-9); starting another one." in log
 

@@ -351,7 +351,7 @@ def test_one_that_wants_to_be_alone_waits_for_the_others_and_has_the_first_threa
         names: list[tuple[str, str, int]] = []
 
         def note(key: str, items: list[int]) -> Sequence[int | Exception]:
-            names.append((key, threading.current_thread().name, len(batcher._running)))
+            names.append((key, threading.current_thread().name, batcher._threads.busy))
             return doubler(key, items)
 
         batcher: Batcher[str, int, int] = Batcher(note, lambda _: 1, in_flight=lambda key: 2 if key == "a" else 1)
@@ -376,7 +376,7 @@ def test_draining_waits_for_both() -> None:
         batcher = started(doubler, size=1, in_flight=lambda _: 2)
         doubler.gate.clear()
         tasks = [asyncio.create_task(batcher.submit("a", number)) for number in range(2)]
-        while len(batcher._running) < 2:
+        while batcher._threads.busy < 2:
             await asyncio.sleep(0.001)
         draining = asyncio.create_task(batcher.drain())
         await asyncio.sleep(0.01)
@@ -415,12 +415,89 @@ def test_abandoning_gives_up_on_both() -> None:
         batcher = started(doubler, size=1, in_flight=lambda _: 2)
         doubler.gate.clear()
         tasks = [asyncio.create_task(batcher.submit("a", number)) for number in range(3)]
-        while len(batcher._running) < 2:
+        while batcher._threads.busy < 2:
             await asyncio.sleep(0.001)
         batcher.abandon(InternalError("given up"))
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [InternalError] * 3
         await asyncio.wait_for(batcher.drain(), 1)
         doubler.gate.set()
+
+    run(test())
+
+
+def test_many_of_one_caller_take_half_a_batch_and_single_ones_go_first() -> None:
+    async def test() -> None:
+        doubler = Doubler()
+        batcher = started(doubler)
+        doubler.gate.clear()
+        tasks = [asyncio.create_task(batcher.submit("a", 0))]
+        await doubler.busy()
+        tasks += [asyncio.create_task(batcher.submit("a", 100 + number, bulk=True)) for number in range(6)]
+        await asyncio.sleep(0)
+        tasks += [asyncio.create_task(batcher.submit("a", number)) for number in (1, 2)]
+        await asyncio.sleep(0)
+        assert batcher.depth == 8
+        doubler.gate.set()
+        answers = await asyncio.gather(*tasks)
+        assert [answer.value for answer in answers] == [0, *(2 * (100 + number) for number in range(6)), 2, 4]
+        assert [batch for _, batch in doubler.batches] == [[0], [1, 2], [100, 101], [102, 103], [104, 105]]
+        await batcher.drain()
+
+    run(test())
+
+
+def test_single_items_come_along_with_many_of_another_caller() -> None:
+    """When it is their turn, half of the batch is free for others."""
+
+    async def test() -> None:
+        doubler = Doubler()
+        batcher = started(doubler)
+        batcher._turns.count(100, bulk=False, others_wait=True)
+        doubler.gate.clear()
+        first = asyncio.create_task(batcher.submit("a", 100, bulk=True))
+        await doubler.busy()
+        tasks = [asyncio.create_task(batcher.submit("a", number, bulk=number > 100)) for number in (101, 102, 103, 1)]
+        await asyncio.sleep(0)
+        batcher._turns.count(100, bulk=False, others_wait=True)
+        doubler.gate.set()
+        await asyncio.gather(first, *tasks)
+        assert [batch for _, batch in doubler.batches][1] == [101, 102, 1]
+        await batcher.drain()
+
+    run(test())
+
+
+def test_who_leaves_takes_all_of_his_out_and_a_drain_finishes_them() -> None:
+    async def test() -> None:
+        doubler = Doubler()
+        batcher = started(doubler)
+        doubler.gate.clear()
+        first = asyncio.create_task(batcher.submit("a", 0))
+        await doubler.busy()
+        leaving = [asyncio.create_task(batcher.submit("b", number, bulk=True)) for number in range(5)]
+        staying = asyncio.create_task(batcher.submit("c", 7, bulk=True))
+        await asyncio.sleep(0)
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+        assert batcher.depth == 1
+        draining = asyncio.create_task(batcher.drain())
+        doubler.gate.set()
+        await draining
+        assert [(await first).value, (await staying).value] == [0, 14]
+
+    run(test())
+
+
+def test_only_usual_batches_say_how_fast_items_are_answered() -> None:
+    async def test() -> None:
+        doubler = Doubler()
+        batcher = started(doubler, is_usual=lambda key: key == "a")
+        await batcher.submit("b", 1, bulk=True)
+        before = batcher.rate
+        await batcher.submit("a", 1, bulk=True)
+        assert (before, bool(batcher.rate)) == (None, True)
+        await batcher.drain()
 
     run(test())

@@ -15,10 +15,11 @@ def test_room_is_made_by_what_ends() -> None:
         await asyncio.sleep(0.01)
         assert not waiting.done()
         gates[1].set()
-        await asyncio.wait_for(waiting, 5)
+        assert await asyncio.wait_for(waiting, 5)
         assert ended == [1]
+        assert not await flights.until_fewer_than(2)
         gates[0].set()
-        await asyncio.wait_for(flights.until_fewer_than(1), 5)
+        assert await asyncio.wait_for(flights.until_fewer_than(1), 5)
 
     asyncio.run(scenario())
 

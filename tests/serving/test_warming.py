@@ -37,6 +37,9 @@ class FakeDevice:
             raise BatchTooLarge
         return np.zeros((len(pixels), k), np.int64), np.zeros((len(pixels), k), np.float32)
 
+    def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+        raise AssertionError("nobody asks for views here")
+
 
 def model_on(device: FakeDevice, sizes: tuple[int, ...] = (3, 2, 1), in_flight: int = 1) -> LoadedModel:
     model = dummy_model(DummyNetwork(), max_batch_size=sizes[0])

@@ -1,5 +1,6 @@
 """Each benchmark, for a moment: what it measures is worth nothing here, that it measures and checks is."""
 
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from tests.pictures import encode, photograph
 from tests.running import ROOT, clean_environment
 from tests.system.load import servers
+from tests.system.load.benchmarks import engines
 from tests.system.load.benchmarks.precision import compare
 from tests.system.load.command import main
 
@@ -47,7 +49,7 @@ def test_service() -> None:
     ]
     assert re.search(r": [1-9]\d* MiB of memory, of it [1-9]\d* MiB not from files$", lines[2]), lines[2]
     for line in lines[3:]:
-        assert re.search(r"x its CPU \([\d.]+ ms, of it decoders [\d.]+\)", line), line
+        assert re.search(r"x its CPU \([\d.]+ ms: fronts [\d.]+, decoders [\d.]+\)", line), line
         assert re.search(r"; \d+ x 200$", line), line  # nothing else came back, nothing was wrong
 
 
@@ -74,12 +76,37 @@ def test_a_server_to_compare_with_answers_right(name: str, capsys: pytest.Captur
     assert re.search(r"; \d+ x 200$", line), line
 
 
+def test_profiles(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("", ["profiles", "--images", str(images), "--rounds", "1"]) == 0
+    _, found, *lines = capsys.readouterr().out.splitlines()
+    assert found == "2 photographs without a profile of their own"
+    assert len(lines) == 6
+    for line in lines:
+        assert re.fullmatch(r"(none|sRGB|Adobe RGB), decode( and preprocess)?: [\d.]+ ms, [\d.]+ of that without", line)
+    assert [line.rpartition(", ")[2] for line in lines[:2]] == ["1.00 of that without"] * 2
+
+
 @pytest.mark.usefixtures("prepared")
 def test_large(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main("", ["large", "--model", MODEL, "--images", str(images)]) == 0
     output = capsys.readouterr().out
     assert "the same best class on 2 of 2" in output
     assert re.search(r"fast: [\d.]+ ms of CPU, 0\.\d\d of the plain loop", output)
+
+
+@pytest.mark.usefixtures("prepared")
+def test_engines(images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a network that has no choice there is eager alone."""
+    monkeypatch.setattr(engines, "THREADS", (1,))
+    monkeypatch.setattr(engines, "SIZES", (1, 2))
+    arguments = ["engines", "--model", MODEL, "--images", str(images), "--rounds", "1"]
+    assert main("", [*arguments, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["threads"], row["batch_size"]) for row in rows] == [(1, 1), (1, 2)]
+    for row in rows:
+        assert (row["engine"], row["ratio_to_eager"], row["largest_difference"]) == ("eager", 1, 0)
+        assert row["ms"] > 0
+        assert row["resident_mb"] > 100
 
 
 def test_precision_compares_answers_as_callers_see_them() -> None:

@@ -1,4 +1,7 @@
-"""scripts/check-gpu without a device: what of it a processor can run, whole; and what it says where there is none."""
+"""scripts/check-gpu without a device: a part of what a processor can run, and what it says where there is none.
+
+All that a processor can run is a job of .github/workflows/slow.yml.
+"""
 
 import json
 import subprocess
@@ -10,7 +13,7 @@ import pytest
 from tests.running import ROOT, clean_environment
 from tests.system.gpu import command
 from tests.system.gpu.bench import Bench
-from tests.system.gpu.command import CHECKS, main
+from tests.system.gpu.command import main
 from tests.system.gpu.findings import Finding
 
 
@@ -27,9 +30,8 @@ def check_gpu(*arguments: str, **environment: str) -> "subprocess.CompletedProce
     )
 
 
-def test_everything_that_a_processor_can_run_passes(embedded_store: Path) -> None:
-    few = ["--seconds", "0.3", "--connections", "2", "--fronts", "1"]
-    command = ["-m", "tests.system.gpu", "--device", "cpu", "--format", "json", *few]
+def test_what_of_it_a_processor_can_run_passes(embedded_store: Path) -> None:
+    command = ["-m", "tests.system.gpu", "--device", "cpu", "--format", "json", "--only", "memory", "device"]
     environment = {"VGG_STORE_DIR": str(embedded_store), "VGG_MODEL": "efficientnet_lite0"}
     before = (embedded_store / "efficientnet_lite0" / "receipt.json").read_text()
     done = subprocess.run(
@@ -38,12 +40,10 @@ def test_everything_that_a_processor_can_run_passes(embedded_store: Path) -> Non
     )  # fmt: skip
     report = json.loads(done.stdout)
     assert (done.returncode, report["passed"]) == (0, True), done.stdout + done.stderr
-    found = {(row["check"], row["outcome"]) for row in report["findings"]}
-    assert {check for check, _ in found} == set(CHECKS)
-    for check in ("precision", "memory", "preparation", "ending", "speed", "training"):
-        assert (check, "pass") in found, check
-    (memory,) = (row["detail"] for row in report["findings"] if row["check"] == "memory")
-    assert memory.startswith("48 of 48 answered right, in batches shrunk to [")
+    device, memory = report["findings"]
+    assert (device["check"], device["outcome"]) == ("device", "info")
+    assert (memory["check"], memory["outcome"]) == ("memory", "pass")
+    assert memory["detail"].startswith("48 of 48 answered right, in batches shrunk to [")
     assert (embedded_store / "efficientnet_lite0" / "receipt.json").read_text() == before  # nothing was written there
 
 

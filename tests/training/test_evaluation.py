@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 
 from app.errors import ModelError
+from app.model.wish import Wish
 from app.settings import Settings
 from app.training.evaluation import Evaluation, Question, evaluate
 from tests.training.conftest import BASE, draw
@@ -82,3 +83,17 @@ def test_a_folder_without_one_good_image_is_an_error(tiny_store: Path, tmp_path:
         (tmp_path / name / "a.jpg").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(ModelError, match=r"None of the 2 images in .* can be decoded"):
         ask(tmp_path, tiny_store)
+
+
+def test_photographs_can_be_looked_at_in_other_ways(tiny_store: Path, data: Path) -> None:
+    def by(wish: Wish) -> Evaluation:
+        question = Question(data, BASE, ten_crop=False, exclude=None, batch_size=3, workers=2, wish=wish)
+        return evaluate(question, Settings(store_dir=tiny_store, device="cpu"))
+
+    ten = by(Wish("multi_crop"))
+    assert torch.allclose(ten.logits, ask(data, tiny_store, ten_crop=True).logits, atol=1e-5)
+    grid = by(Wish("multi_crop", "5x5", "224,256"))
+    assert torch.softmax(grid.logits, 1).sum(1).tolist() == pytest.approx([1] * 10, abs=1e-5)
+    assert not torch.allclose(grid.logits, ten.logits, atol=1e-4)
+    with pytest.raises(ModelError, match="has no dense form"):
+        by(Wish("dense"))

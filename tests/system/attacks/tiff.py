@@ -8,7 +8,7 @@ from tests.system.attacks.jpeg import SEQUENTIAL, picture, scans
 from tests.system.attacks.png import zeros
 
 RAW, LZW, OLD_JPEG, JPEG, DEFLATE, PACKBITS, LZMA, CCITT = 1, 5, 6, 7, 8, 32773, 34925, 3
-SHORT, LONG, BYTES = 3, 4, 7
+SHORT, LONG, BYTES, SLONG = 3, 4, 7, 9
 OFFSETS, SIZES, ROWS, TILE_OFFSETS, TILE_SIZES = 273, 279, 278, 324, 325
 
 
@@ -17,6 +17,9 @@ def attacks(side: int) -> Iterator[tuple[str, bytes]]:
         yield f"one-tile-{name}", tiff(16, 16, compression, b"\x80\0", tile=(16_000, 16_000))
     yield "a-wide-tile", tiff(16, 16, DEFLATE, zeros(16 * 2**20), tile=(2**20, 16))
     yield "many-tiles", pieces(4_096, 4_096, 65_536, tile=(16, 16))
+    yield "a-tile-in-signed-numbers", tiff(16, 16, DEFLATE, zeros(16_000 * 16_000), tile=(16_000, 16_000), kind=SLONG)
+    again = [(322, LONG, 1, 16_000), (323, LONG, 1, 16_000)]
+    yield "a-tile-said-twice", tiff(16, 16, DEFLATE, zeros(16_000 * 16_000), tile=(16, 16), more=again)
     yield "many-strips", pieces(1, 100_000, 100_000)
     yield "more-strips-than-rows", pieces(16, 16, 500_000)
     yield "strips-to-the-limit", pieces(side * side // 16_000, 16_000, 16_000)
@@ -44,13 +47,16 @@ def attacks(side: int) -> Iterator[tuple[str, bytes]]:
 
 def tiff(
     width: int, height: int, compression: int, content: bytes, *, tile: tuple[int, int] | None = None, bits: int = 8,
-    samples: int = 1, more: list[tuple[int, int, int, int]] | None = None, following: int = 0,
+    samples: int = 1, more: list[tuple[int, int, int, int]] | None = None, following: int = 0, kind: int = LONG,
 ) -> bytes:  # fmt: skip
-    """One strip, or one tile, of ``content`` at offset 8; then the directory, with further entries as they are."""
+    """One strip, or one tile, of ``content`` at offset 8; then the directory, with further entries as they are.
+
+    ``kind`` is the type of a tile's sides.
+    """
     entries = [(256, LONG, 1, width), (257, LONG, 1, height), (258, SHORT, 1, bits), (259, SHORT, 1, compression),
                (262, SHORT, 1, 1), (277, SHORT, 1, samples), *(more or [])]  # fmt: skip
     if tile:
-        entries += [(322, LONG, 1, tile[0]), (323, LONG, 1, tile[1])]
+        entries += [(322, kind, 1, tile[0]), (323, kind, 1, tile[1])]
         entries += [(TILE_OFFSETS, LONG, 1, 8), (TILE_SIZES, LONG, 1, len(content))]
     else:
         entries += [(OFFSETS, LONG, 1, 8), (ROWS, LONG, 1, height), (SIZES, LONG, 1, len(content))]

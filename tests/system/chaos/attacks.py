@@ -145,8 +145,8 @@ async def _buffer_mib(server: RunningServer) -> float:
 def most_mib(settings: Settings) -> float:
     """What callers can make the service hold (docs/operations.md, "Memory")."""
     uploads = settings.max_buffer_mb + 32 + (0.2 * settings.max_connections + 0.3 * settings.max_queue_size) * 1e6 / MIB
-    large = settings.max_pixels * 28 / MIB + 3 * settings.max_upload_mb
-    return uploads + large + 3 * 105 * settings.decode_workers + 70
+    large = settings.max_pixels * 35 / MIB + 4 * settings.max_upload_mb
+    return uploads + large + 3 * 105 * settings.decode_workers + 85
 
 
 def print_table(seen: Attacked, costs: dict[str, float]) -> None:

@@ -35,8 +35,7 @@ async def break_decoders(server: RunningServer, broken: Counter[str], stop: asyn
 def break_one(server: RunningServer, fate: signal.Signals) -> bool:
     """Whether there was one with a large image."""
     with suppress(psutil.NoSuchProcess):
-        fork_server = server.fork_server
-        most = _own_bytes(fork_server) + LARGE_BYTES if fork_server else 0
+        most = max(map(_own_bytes, server.fork_servers), default=0) + LARGE_BYTES
         for process in server.decoders:
             if process.status() == psutil.STATUS_STOPPED or not _is_large(process, most):
                 continue

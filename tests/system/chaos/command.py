@@ -24,7 +24,8 @@ def main(text: str, arguments: list[str] | None = None) -> int:
         failures = storm(uploads, 1 if given.short else 20, given.seed)
         failures += siege(uploads, 0.6 if given.short else 12, short=given.short)
         failures += losses(uploads, 1 if given.short else 20, given.seed)
-        failures += stop_under_load(uploads, 2 if given.short else 20)
+        for fronts in (0, 2):
+            failures += stop_under_load(uploads, 1 if given.short else 20, fronts)
         failures += hang_kill_and_restart(uploads)
     for failure in failures:
         print(f"FAILED: {failure}")

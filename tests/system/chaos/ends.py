@@ -16,15 +16,16 @@ from tests.system.load.uploads import Upload
 
 # Refused for a reason that the service gave, or never accepted: neither is a loss.
 NO_LOSS = frozenset({"200", "429", "503", "ConnectionRefusedError"})
+LEAVING = {"VGG_DRAIN_DELAY_S": "0.5", "VGG_MAX_QUEUE_DELAY_S": "30"}
 
 
-def stop_under_load(uploads: Sequence[Upload], times: int) -> list[str]:
+def stop_under_load(uploads: Sequence[Upload], times: int, fronts: int) -> list[str]:
     """SIGTERM in the middle of traffic: everything accepted is answered, and the exit status is 0."""
     failures = []
     total: Counter[str] = Counter()
     with steps_bar(times, "stop") as bar:
         for _ in range(times):
-            with start_simulated("ours", 4, 0.35, VGG_DRAIN_DELAY_S="0.5", VGG_MAX_QUEUE_DELAY_S="30") as server:
+            with start_simulated("ours", 4, 0.35, **LEAVING, VGG_FRONTS=str(fronts)) as server:
                 outcome = asyncio.run(terminate_amid(server, uploads))
                 status = server.process.wait(30)
             total += outcome.statuses
@@ -34,7 +35,7 @@ def stop_under_load(uploads: Sequence[Upload], times: int) -> list[str]:
                     f"stopped under load: {in_words(lost) or 'none'} lost, {outcome.wrong} wrong, {status=}"
                 )
             bar.update()
-    print(f"SIGTERM under load, {times} times: {in_words(total)}")
+    print(f"SIGTERM under load, VGG_FRONTS={fronts}, {times} times: {in_words(total)}")
     return failures
 
 
@@ -51,7 +52,7 @@ async def terminate_amid(server: RunningServer, uploads: Sequence[Upload]) -> Ou
 def hang_kill_and_restart(uploads: Sequence[Upload]) -> list[str]:
     """A forward pass that never ends stops the process; SIGKILL leaves nothing in the way of the next one."""
     failures = []
-    with start_simulated("ours", 4, 0.35, VGG_FORWARD_TIMEOUT_S="1") as server:
+    with start_simulated("ours", 4, 0.35, VGG_FORWARD_TIMEOUT_S="1", VGG_FRONTS="0") as server:
         asyncio.run(send_raw(server.port, Upload(one_color(HANG), 0).request("/predict", raw=True), 5))
         status = server.process.wait(30)
     print(f"a forward pass that never ends: exit status {status}")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 PUBLIC = (
     "/", "/docs", "/docs-assets/swagger-ui.css", "/docs-assets/swagger-ui-bundle.js", "/openapi.json", "/models",
-    "/models?x=1", "/livez", "/readyz", "/%6civez", "/%6d%6fdels", "http://localhost/livez",
+    "/models?x=1", "/labels?q=cat", "/livez", "/readyz", "/%6civez", "/%6d%6fdels", "http://localhost/livez",
 )  # fmt: skip
 
 # /metrics, and what is near it for somebody who reads paths less exactly than others.

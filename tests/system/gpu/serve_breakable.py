@@ -30,11 +30,16 @@ class Breakable:
         self._broken = False
 
     def top_k(self, pixels: Pixels, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        if self._broken or (pixels[:, 0, 0] == POISON).all(axis=1).any():
-            self._break()
+        self._break_on_poison(pixels)
         return self._network.top_k(pixels, k)
 
-    def _break(self) -> None:
+    def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+        self._break_on_poison(pixels)
+        return self._network.probabilities(pixels)
+
+    def _break_on_poison(self, pixels: Pixels) -> None:
+        if not self._broken and not (pixels[:, 0, 0] == POISON).all(axis=1).any():
+            return
         device = self._network.device
         if device.type == "cuda":  # as the network's own kernels would: out of bounds, and found out later
             torch.zeros(8, device=device)[torch.tensor([9], device=device)].cpu()
@@ -46,7 +51,7 @@ def run(settings: Settings) -> int:
     def load(name: str) -> LoadedModel:
         model = load_model(name, settings)
         assert isinstance(model.network, TorchNetwork)
-        return replace(model, network=Breakable(model.network))
+        return replace(model, network=Breakable(model.network), heatmap=False, dense=False)
 
     return serve(settings, load)
 

@@ -46,19 +46,41 @@ MEASURE_ALL = {"VGG_MAX_QUEUE_DELAY_S": "600", "VGG_REQUEST_TIMEOUT_S": "600"}  
 START_S = 120
 
 
+class Contender(NamedTuple):
+    """A server to be measured: one of ``SIMULATED``, ours with so many fronts."""
+
+    name: str
+    fronts: int | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.fronts is None else f"{self.name} with {self.fronts} fronts"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {} if self.fronts is None else {"VGG_FRONTS": str(self.fronts)}
+
+
 class Cpu(NamedTuple):
     """Seconds of the processor, user and system."""
 
-    service: float
+    fronts: float
+    """What takes requests: in our service with what starts it, in others and where one process does all, everything."""
+    network: float
+    """The process that has the models, where there is one."""
     decoders: float
-    """With their fork server, and with those that are gone."""
+    """With their fork servers, and with those that are gone."""
 
     @property
     def all(self) -> float:
-        return self.service + self.decoders
+        return sum(self)
 
     def since(self, before: "Cpu") -> "Cpu":
-        return Cpu(self.service - before.service, self.decoders - before.decoders)
+        return Cpu(*(now - then for now, then in zip(self, before, strict=True)))
+
+    def describe(self, images: int) -> str:
+        """Per image."""
+        each = [f"{name} {1000 * seconds / images:.2f}" for name, seconds in self._asdict().items() if seconds]
+        return f"{1000 * self.all / images:.2f} ms: {', '.join(each)}"
 
 
 @dataclass
@@ -70,32 +92,45 @@ class RunningServer:
     ready_s: float
 
     @property
-    def fork_server(self) -> psutil.Process | None:
-        """The process that makes decoders; ``None`` while there is none, or where there never is one."""
-        for child in psutil.Process(self.process.pid).children():
-            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                if FORK_SERVER in child.cmdline():
-                    return child
-        return None
+    def fork_servers(self) -> list[psutil.Process]:
+        """The processes that make decoders: one for each that takes requests."""
+        return [process for process in self._tree() if _makes_decoders(process)]
 
     @property
     def decoders(self) -> list[psutil.Process]:
         """Those that are there, in the order in which they were made."""
-        fork_server = self.fork_server
-        with suppress(psutil.NoSuchProcess):
-            return sorted(fork_server.children(), key=lambda process: process.pid) if fork_server else []
-        return []
+        return [process for process in self._tree() if any(map(_makes_decoders, _parents(process)))]
+
+    @property
+    def fronts(self) -> list[psutil.Process]:
+        """The processes that take requests, of several; none where one does everything."""
+        return [process for process in self._parts if _children(process)]
+
+    @property
+    def network(self) -> psutil.Process | None:
+        """The process that has the models, where it is one of its own."""
+        return next((process for process in self._parts if not _children(process)), None)
+
+    @property
+    def _parts(self) -> list[psutil.Process]:
+        """What the first process has started, fork servers aside."""
+        return [process for process in _children(psutil.Process(self.process.pid)) if not _makes_decoders(process)]
 
     def _tree(self) -> list[psutil.Process]:
         root = psutil.Process(self.process.pid)
-        return [root, *root.children(recursive=True)]
+        return [root, *sorted(root.children(recursive=True), key=lambda process: process.pid)]
 
     def cpu(self) -> Cpu:
         """Of all processes so far. What a process took that has ended is found with its parent, who waited for it."""
-        root, *others = self._tree()
-        times = root.cpu_times()
+        decoding = sum(_seconds(process) for process in self._tree()[1:] if _decodes(process))
+        network, fronts = self.network if self.fronts else None, self.fronts
+        times = psutil.Process(self.process.pid).cpu_times()
         gone = times.children_user + times.children_system
-        return Cpu(times.user + times.system, gone + sum(map(_seconds, others)))
+        others = [process for process in self._parts if process != network]
+        if not fronts:
+            return Cpu(times.user + times.system, 0, gone + decoding + sum(map(_seconds, others)))
+        taking = times.user + times.system + gone + sum(map(_seconds, others))
+        return Cpu(taking, _seconds(network) if network else 0, decoding)
 
     def memory(self) -> Memory:
         return memory_of(self._tree())
@@ -106,8 +141,32 @@ class RunningServer:
 
     def descriptors_and_threads(self) -> tuple[int, int]:
         """Of the service and its fork server; decoders, which come and go, have next to none."""
-        processes = [psutil.Process(self.process.pid), *filter(None, [self.fork_server])]
+        processes = [psutil.Process(self.process.pid), *self._parts, *self.fork_servers]
         return sum(process.num_fds() for process in processes), sum(process.num_threads() for process in processes)
+
+
+def _makes_decoders(process: psutil.Process) -> bool:
+    """Decoders have its command line: they are its copies."""
+    return _decodes(process) and not any(map(_decodes, _parents(process)))
+
+
+def _decodes(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
+        return FORK_SERVER in process.cmdline()
+    return False
+
+
+def _parents(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        parent = process.parent()
+        return [parent] if parent else []
+    return []
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return sorted(process.children(), key=lambda child: child.pid)
+    return []
 
 
 def _seconds(process: psutil.Process) -> float:

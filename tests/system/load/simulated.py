@@ -35,16 +35,28 @@ class SimulatedNetwork:
 
     def top_k(self, pixels: Pixels, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """See ``registry.Network``."""
+        self._take_time(pixels)
+        logits = self.logits(pixels)
+        best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
+        order = np.argsort(-np.take_along_axis(logits, best, axis=1), axis=1)
+        best = np.take_along_axis(best, order, axis=1)
+        return best.astype(np.int64), np.take_along_axis(_softmax(logits), best, axis=1)
+
+    def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+        """See ``registry.Network``."""
+        self._take_time(pixels)
+        return _softmax(self.logits(pixels))
+
+    def _take_time(self, pixels: Pixels) -> None:
         corner = pixels[:, 0, 0]
         if (corner == POISON).all(axis=1).any():
             raise RuntimeError("a poisoned picture")
         if (corner == HANG).all(axis=1).any():
             time.sleep(3600)
         time.sleep((self.fixed_ms + self.per_image_ms * len(pixels)) / 1000)
-        logits = self.logits(pixels)
-        best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
-        order = np.argsort(-np.take_along_axis(logits, best, axis=1), axis=1)
-        best = np.take_along_axis(best, order, axis=1)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities = powers / powers.sum(axis=1, keepdims=True)
-        return best.astype(np.int64), np.take_along_axis(probabilities, best, axis=1)
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities

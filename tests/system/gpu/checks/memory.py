@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from app.model.registry import Candidate, Item, LoadedModel, run, run_gray
+from app.model.registry import Candidate, Item, LoadedModel, Seen, run, run_gray
 from app.serving.inference import network_batcher
 from app.serving.lifecycle import Lifecycle, State
 from tests.system.gpu.bench import Bench
@@ -18,6 +18,7 @@ MIB = 2**20
 SIZE = {"cuda": 64, "cpu": 48}  # images that are asked for at once
 CPU_ROOM = 192 * MIB
 CLOSE = 0.02  # of a probability, between a batch and an image alone
+Answered = list[Candidate] | Seen
 
 
 class Shrinks:
@@ -42,7 +43,7 @@ def check(bench: Bench) -> Iterator[Finding]:
     yield asyncio.run(_fill(bench, model, items, expected))
 
 
-async def _fill(bench: Bench, model: LoadedModel, items: list[Item], expected: list[list[Candidate]]) -> Finding:
+async def _fill(bench: Bench, model: LoadedModel, items: list[Item], expected: list[Answered]) -> Finding:
     shrinks, lifecycle = Shrinks(), Lifecycle()
     batcher = network_batcher(lifecycle, shrinks, max_wait_s=1)
     batcher.start()
@@ -63,8 +64,10 @@ async def _fill(bench: Bench, model: LoadedModel, items: list[Item], expected: l
     return Finding.judged("memory", "a batch too large is halved, nobody notices", good, words)
 
 
-def _alike(one: list[Candidate], other: list[Candidate]) -> bool:
+def _alike(one: Answered, other: Answered) -> bool:
     """Nearly the same probability of the best class, which is the same one unless it is a close call."""
+    assert isinstance(one, list)
+    assert isinstance(other, list)  # no views were asked for
     same = one[0].class_index == other[0].class_index or other[0].probability - other[1].probability < CLOSE
     return same and abs(one[0].probability - other[0].probability) <= CLOSE
 

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from app.image.reader import Reader
+from app.model.architectures import VGGS
 from app.model.load import load_model
-from app.model.network import TORCHVISION_VGGS
 from app.settings import CHECKOUT
 from tests.system.gpu.bench import Bench
 from tests.system.gpu.findings import Finding
@@ -25,7 +25,7 @@ PROGRAM = "import sys; from app.training.finetune import main; sys.exit(main('',
 
 
 def check(bench: Bench) -> Iterator[Finding]:
-    deep = bench.manifest.architecture in TORCHVISION_VGGS
+    deep = bench.manifest.architecture in VGGS
     layers = ["--train", "block5", "--batch-size", "8"] if deep else ["--train", "head", "--lr", "0.05"]
     what = f"two epochs of {layers[1]}" + (", AMP" if bench.is_cuda else "")
     with tempfile.TemporaryDirectory() as folder:
@@ -43,15 +43,16 @@ def check(bench: Bench) -> Iterator[Finding]:
 
 
 def draw(folder: Path) -> None:
-    """Parts of two photographs, named as Kaggle names them."""
+    """Parts of two photographs, named as Kaggle names them; too far from each other to count as the same picture."""
     from skimage import data
 
     for kind, name in KINDS.items():
         photograph = Image.fromarray(getattr(data, name)())
         dice = np.random.default_rng(EACH)
         for number in range(EACH):
-            left, top = dice.integers(0, 60, 2).tolist()
-            part = photograph.crop((left, top, photograph.width - 60 + left, photograph.height - 60 + top))
+            side = int(dice.integers(100, min(photograph.size)))
+            left, top = (int(dice.integers(0, edge - side + 1)) for edge in photograph.size)
+            part = photograph.crop((left, top, left + side, top + side)).rotate(90 * int(dice.integers(4)))
             part.save(folder / f"{kind}.{number}.jpg", quality=95)
 
 

@@ -26,11 +26,8 @@ def measure_network(
 ) -> None:
     """The bare network's loop runs in this process, between the loads on the service."""
     os.environ |= {"VGG_MODEL": model_name, "VGG_MODELS": model_name}
-    settings = read_settings()
-    model = load_model(model_name, settings)
-    reader, views = Reader(settings.max_pixels, exact=True), model.manifest.preprocessing.centre_crop()
-    pixels = np.concatenate([reader.read(jpeg, views).pixels for jpeg in jpegs])
-    uploads = [Upload(jpeg, top_class(model, picture)) for jpeg, picture in zip(jpegs, pixels, strict=True)]
+    model, pixels = real_pixels(model_name, jpegs)
+    uploads = real_uploads(model, jpegs, pixels)
     bare: dict[int, list[float]] = {size: [] for size in sorted({1, model.max_batch_size})}
     served: dict[int, list[Outcome]] = {count: [] for count in connections}
     with start_service(**MEASURE_ALL) as server:
@@ -47,6 +44,19 @@ def measure_network(
     for count, outcomes in served.items():
         ratio = statistics.median(o.per_second / b for o, b in zip(outcomes, best, strict=True))
         print(f"service, {count} connections: {ratio:.2f} of the bare network; {describe(outcomes)}")
+
+
+def real_pixels(model_name: str, jpegs: list[bytes]) -> tuple[LoadedModel, Pixels]:
+    """A model, and what it is shown of each photograph."""
+    settings = read_settings()
+    model = load_model(model_name, settings)
+    reader, views = Reader(settings.max_pixels, exact=True), model.manifest.preprocessing.centre_crop()
+    return model, np.concatenate([reader.read(jpeg, views).pixels for jpeg in jpegs])
+
+
+def real_uploads(model: LoadedModel, jpegs: list[bytes], pixels: Pixels) -> list[Upload]:
+    """With the answers that the model gives to them."""
+    return [Upload(jpeg, top_class(model, picture)) for jpeg, picture in zip(jpegs, pixels, strict=True)]
 
 
 def top_class(model: LoadedModel, pixels: Pixels) -> int:

@@ -27,7 +27,8 @@ def measure_precisions(model_name: str, jpegs: list[bytes], rounds: int) -> None
     """Prints images per second in batches of 1 over plain eager's, and how the answers compare with fp32's."""
     settings = read_settings()
     models = {name: load_model(model_name, settings.model_copy(update={"precision": name})) for name in PRECISIONS}
-    forwards = {"plain eager": plain_eager(models["fp32"])}
+    eager = load_model(model_name, settings.model_copy(update={"precision": "fp32", "cpu_engine": "eager"}))
+    forwards = {"plain eager": plain_eager(eager)}
     forwards |= {precision: as_served(model) for precision, model in models.items()}
     reader, views = Reader(settings.max_pixels, exact=True), models["fp32"].manifest.preprocessing.centre_crop()
     pixels = np.concatenate([reader.read(jpeg, views).pixels for jpeg in jpegs])
