@@ -8,6 +8,7 @@ from app.errors import ModelError
 from app.model.labels import Label
 from app.model.library import Library
 from app.model.manifest import Base, Manifest, WeightsOrigin
+from app.model.receipt import Receipt
 from app.model.sharing import read_weights
 from app.training.lineage import Lineage, read_lineage
 from app.training.scratch import Init, borrow, draw_weights
@@ -27,6 +28,8 @@ class PreparedBase:
     root: Base | None
     root_tensors: dict[str, Tensor]
     lineage: Lineage
+    receipts: tuple[Receipt, ...] = ()
+    """Its own and its root's, which say what was measured in preparation."""
 
     @property
     def is_scratch(self) -> bool:
@@ -48,7 +51,8 @@ def read_base(name: str, new_name: str, library: Library) -> PreparedBase:
     if new_name in (name, root.model):
         raise ModelError(f"--name {new_name} is the base itself; choose another name for the new model.")
     lineage = read_lineage(library.store(name).folder)
-    return PreparedBase(manifest, labels, files.joined(), root, (files.base or files.own).tensors, lineage)
+    receipts = tuple(checked.receipt for checked in (files.own, files.base) if checked is not None)
+    return PreparedBase(manifest, labels, files.joined(), root, (files.base or files.own).tensors, lineage, receipts)
 
 
 def draw_base(  # noqa: PLR0917

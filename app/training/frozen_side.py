@@ -13,7 +13,7 @@ from app.training.ahead import map_ahead
 from app.training.augment import SHIFT_STD, light_views, random_crop, shift_colour, trivial
 from app.training.features import FeatureCache, cache_key, compute_rows, feature_shape, tensors_digest
 from app.training.recipe import seed_for
-from app.training.run import ENGINE, Run
+from app.training.run import Run
 from app.training.sources import CachedSource, ImageSource, Source
 from app.training.split import Sample
 from app.training.terminal import progress_bar
@@ -99,7 +99,7 @@ def feature_facts(run: Run) -> dict[str, object]:
         "preprocessing": run.preprocessing.model_dump(mode="json"),
         "views": str(kept_views(run)),
         "decode": run.settings.decode,
-        "engine": ENGINE,
+        "engine": run.engine,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "precision": "fp32",
     }

@@ -8,6 +8,7 @@ import torch
 
 from app.errors import ModelError
 from app.image.reader import Reader
+from app.model.engines import Engine
 from app.model.labels import Label
 from app.model.library import Library
 from app.model.manifest import Preprocessing
@@ -18,13 +19,13 @@ from app.training.classes import choose_labels, class_names
 from app.training.cut import CutNetwork, cut_network
 from app.training.data import Refused, list_images, read_exclusions
 from app.training.distributed import Ranks
+from app.training.frozen_engine import take_engine
 from app.training.inspection import CACHE, UsableImage, inspect
 from app.training.lineage import KnownPicture, are_among, read_lineage, read_pictures
 from app.training.options import KEPT, Options
 from app.training.split import Shares, Split, make_split
 
 WORK = ".training"
-ENGINE = "eager"  # what runs the network: PyTorch, operation by operation
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Run:
     refused: list[Refused]
     network: CutNetwork
     preprocessing: Preprocessing
+    engine: Engine
+    """Who computes the frozen side."""
 
     @property
     def device(self) -> torch.device:
@@ -79,6 +82,9 @@ def prepare_run(options: Options, settings: Settings, ranks: Ranks) -> Run:
     preprocessing = base.manifest.preprocessing
     if options.augment not in KEPT:
         preprocessing = scaled(preprocessing, options.scale)
+    network = _network(base, labels, options, ranks)
+    architecture, crop = base.manifest.architecture, preprocessing.crop
+    engine = take_engine(network, architecture, crop, settings.cpu_engine, receipts=base.receipts, device=ranks.device)
     return Run(
         options=options,
         settings=settings,
@@ -89,8 +95,9 @@ def prepare_run(options: Options, settings: Settings, ranks: Ranks) -> Run:
         labels=labels,
         split=split,
         refused=[*listing.refused, *broken, *held_back],
-        network=_network(base, labels, options, ranks),
+        network=network,
         preprocessing=preprocessing,
+        engine=engine,
     )
 
 

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.model.registry import LoadedModel
-from app.serving.batcher import Batcher
 from app.serving.lifecycle import State
+from app.serving.queues import Queues
 from tests.contract import check_problem
 from tests.dummy import POISON_BLUE, DummyNetwork, dummy_model
 from tests.pictures import png
@@ -61,11 +61,11 @@ def test_internal_is_the_culprits_alone(network: DummyNetwork) -> None:
 def test_a_dead_batch_loop_is_not_ready_and_stops_the_server(
     network: DummyNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: object, key: object) -> None:
+    def broken(*_: object) -> None:
         raise LookupError
 
     with running(dummy_model(network)) as service:
-        monkeypatch.setattr(Batcher, "_limit", broken)
+        monkeypatch.setattr(Queues, "take", broken)
         check_problem(service.predict(RED), 500, "internal")
         wait_until(lambda: not listens(service.url))
         assert service.service.lifecycle.state is State.FAILED

@@ -129,7 +129,7 @@ def test_an_export_can_be_trained_on_and_refers_to_the_root(store: Path, picture
         (["--data", "nowhere"], "There is no folder nowhere"),
         (["--base", "nothing"], "There is no model 'nothing'"),
         (["--name", BASE], "is the base itself"),
-        (["--train", "block5"], "needs one of torchvision's VGGs"),
+        (["--train", "block5"], "needs a VGG"),
         (["--labels", str(ROOT / "models/labels/imagenet1k.csv")], "has no class, or several classes, for: cat, dog"),
     ],
 )
