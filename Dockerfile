@@ -2,6 +2,7 @@
 #
 #   docker build -t vgg16-service:gpu .                         torch with CUDA's libraries
 #   docker build -t vgg16-service:cpu --build-arg TORCH=cpu .   without, from PyTorch's own index
+#   docker build -t vgg16-service:check-gpu --target check-gpu .   the first, with what scripts/check-gpu needs
 #
 # A release adds --build-arg VERSION=… (as in pyproject.toml) and REVISION=… (the commit) for the image's labels.
 #
@@ -35,7 +36,17 @@ COPY scripts/interpreter.py scripts/prepare_model.py scripts/
 RUN .venv/bin/python -m compileall -q --invalidation-mode unchecked-hash app scripts && rm scripts/install
 COPY models models
 
-FROM ${BASE}
+FROM build AS build-check-gpu
+ARG TORCH=cuda
+ARG TORCH_INDEX_URL
+COPY scripts/install scripts/
+RUN .venv/bin/python -m ensurepip \
+    && scripts/install "--${TORCH}" --extras embedded,check-gpu \
+    && .venv/bin/python -m pip uninstall --yes triton setuptools pip \
+    && rm scripts/install
+COPY tests tests
+
+FROM ${BASE} AS service
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="vgg16-service" \
@@ -64,3 +75,13 @@ EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 CMD ["python", "-m", "app.server.healthcheck"]
 ENTRYPOINT ["python", "-m", "app"]
+
+# What scripts/check-gpu runs: the service, and what measures it.
+FROM service AS check-gpu
+COPY --from=build-check-gpu /app /app
+ENV HOME=/tmp
+HEALTHCHECK NONE
+ENTRYPOINT ["python", "-m", "tests.system.gpu"]
+
+# What is built where no target is named.
+FROM service

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 from app.decoding.buffers import KEPT_PLACES, MAX_PIXELS_BYTES, Block, Buffers
@@ -15,13 +16,14 @@ from app.http.service import Service
 from app.model.registry import Registry
 from app.model.selection import Selection
 from app.serving.gpu import watch_gpus
-from app.serving.inference import Inference, LocalInference
+from app.serving.inference import Inference, LocalInference, network_batcher
 from app.serving.levels import Levels, Processes, Replaced
 from app.serving.lifecycle import Lifecycle, State
 from app.serving.loader import Load, Loader
 from app.serving.metrics import Metrics
 from app.serving.pipeline import Pipeline
 from app.serving.tally import Field, LargeImages, Row, Tally
+from app.serving.warming import warm_up
 from app.settings import Settings
 
 # Places for uploads cost address space alone: more than memory is charged for, but no more than a system has.
@@ -182,7 +184,14 @@ def local_inference(
 ) -> LocalInference:
     """The models themselves."""
     selection, load = to_serve
-    registry = Registry(selection.default)
-    loader = Loader(load, registry, selection, lifecycle, metrics, others_ready=others_ready)
-    max_wait_s = shared.settings.max_wait_ms / 1000
-    return LocalInference(loader, shared.block, lifecycle, metrics, max_wait_s=max_wait_s)
+    batcher = network_batcher(lifecycle, metrics, max_wait_s=shared.settings.max_wait_ms / 1000)
+    loader = Loader(
+        load,
+        Registry(selection.default),
+        selection,
+        lifecycle,
+        metrics,
+        warm_up=partial(warm_up, batcher),
+        others_ready=others_ready,
+    )
+    return LocalInference(loader, batcher, shared.block)

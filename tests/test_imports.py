@@ -50,6 +50,7 @@ MAY_IMPORT = {
     "tests.system.chaos": {"app", "tests.system.attacks", "tests.system.load"},
     "tests.system.fuzzing": {"app", "tests.decoders", "tests.system.attacks", "tests.system.load"},
     "tests.system.attacks": {"app"},
+    "tests.system.gpu": {"app", "tests.system.load"},
     "tests.system.deployment": {"app", "tests.system.load"},
 }
 WEB = {"fastapi", "starlette", "uvicorn"}

@@ -118,6 +118,7 @@ def model_info(model: ServedModel) -> ModelInfo:
         "precision": model.precision,
         "engine": model.engine,
         "max_batch_size": model.max_batch_size,
+        "served_since": model.served_since,
         "evaluations": [method for method in METHODS if model.dense or "dense" not in method],
         "heatmap": model.heatmap,
     }

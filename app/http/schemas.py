@@ -1,5 +1,6 @@
 """The wire types, each once: what integrators see in the OpenAPI document, and what handlers build."""
 
+from datetime import datetime
 from typing import (
     Annotated,
     Literal,
@@ -183,6 +184,9 @@ class ModelInfo(ModelRef):
         ),
     ]
     max_batch_size: Annotated[int, Field(examples=[16])]
+    served_since: Annotated[
+        datetime, Field(description="When this one began to answer.", examples=["2026-01-02T03:04:05Z"])
+    ]
     evaluations: Annotated[list[Method], Field(description="What `evaluation` may ask for, beside `auto`.")]
     heatmap: Annotated[bool, Field(description="Whether there is a `heatmap` of its answers.", examples=[True])]
 

@@ -1,12 +1,15 @@
-"""Load a prepared model: its weights are checked against the receipt, put on the device and warmed up."""
+"""Load a prepared model: its weights are checked against the receipt and put on the device."""
 
 import logging
 import time
 
 import torch
 
+from app.errors import ModelError
+from app.model import memory
 from app.model.dense import is_exact, places_of
 from app.model.engine_choice import equip
+from app.model.engines import Engine
 from app.model.library import Library
 from app.model.manifest import Preprocessing
 from app.model.network import (
@@ -17,8 +20,9 @@ from app.model.network import (
     is_emulated,
     resolve_device,
     resolve_precision,
-    seconds_per_batch,
+    synchronise,
 )
+from app.model.receipt import LaunchChoice
 from app.model.registry import LoadedModel
 from app.model.sharing import read_weights, shared_tensors
 from app.settings import Settings
@@ -27,10 +31,11 @@ logger = logging.getLogger(__name__)
 
 
 def load_model(name: str, settings: Settings) -> LoadedModel:
-    """A model that is ready to answer.
+    """A model that is ready to be warmed up, on the thread that is to serve it: libraries keep plans and workspaces for
+    each thread.
 
-    Raises ``ModelError``: no manifest, not prepared, damaged, not those of its manifest, not fitting its labels, no
-    such device, no such engine.
+    Raises ``ModelError``: no manifest, not prepared, damaged, not those of its manifest, not fitting its labels or the
+    device's memory, no such device, no such engine.
     """
     began = time.perf_counter()
     library = Library.from_settings(settings)
@@ -43,15 +48,21 @@ def load_model(name: str, settings: Settings) -> LoadedModel:
     files = read_weights(library, manifest)
     receipt = files.own.receipt
     receipt.check(manifest, labels)  # here too: either may have been replaced since the service started
-    tensors = shared_tensors(files, device, precision)
-    network = build_network(manifest, tensors, len(labels), device, precision)
-    engine = equip(network, manifest, files, settings.cpu_engine, precision)
+    launch = receipt.best_launch.get(device_kind(device, precision), LaunchChoice())  # CUDA has one engine
+
+    def build() -> tuple[TorchNetwork, Engine]:
+        tensors = shared_tensors(files, device, precision)
+        network = build_network(manifest, tensors, len(labels), device, precision, way=launch.way)
+        engine = equip(network, manifest, files, settings.cpu_engine, precision)
+        look_at_places(network, manifest.preprocessing)
+        return network, engine
+
+    no_room = f"The memory of {device} has no room for {name!r} in {precision}."
+    network, engine = memory.within(build, lambda _: ModelError(no_room))
     measured = receipt.best_batch_size.get(device_kind(device, precision, engine), UNMEASURED_BATCH_SIZE[device.type])
     max_batch_size = measured if settings.max_batch_size == "auto" else settings.max_batch_size
-    for size in sorted({1, max_batch_size}):
-        seconds_per_batch(network, manifest.preprocessing.crop, size)  # warms up
-    look_at_places(network, manifest.preprocessing)
-    loaded = f"{name} on {device} in {precision}, engine {engine}, batches of up to {max_batch_size}"
+    synchronise(device)  # the thread that serves does not wait for what this one has begun
+    loaded = f"{name} on {device} in {precision}, engine {engine}, batches of up to {max_batch_size}, {launch}"
     logger.info("Loaded %s, in %.1f s.", loaded, time.perf_counter() - began)
     return LoadedModel(
         manifest=manifest,
@@ -64,6 +75,8 @@ def load_model(name: str, settings: Settings) -> LoadedModel:
         engine=engine,
         dense=network.places is not None and network.places.dense,
         heatmap=network.places is not None,
+        warm_up=sizes_to_warm_up(device.type, max_batch_size),
+        in_flight=launch.in_flight,
     )
 
 
@@ -76,3 +89,12 @@ def look_at_places(network: TorchNetwork, preprocessing: Preprocessing) -> None:
         probe = ramp.to(network.module.dtype).contiguous(memory_format=torch.channels_last)
         places = places if is_exact(places, stock, probe) else None
     network.places = places
+
+
+def sizes_to_warm_up(device_type: str, max_batch_size: int) -> tuple[int, ...]:
+    """On CUDA each size, since libraries look for a plan for each; elsewhere the two ends tell how fast it is.
+
+    The largest comes first: the smaller ones live in the memory that it leaves behind.
+    """
+    sizes = range(max_batch_size, 0, -1)
+    return tuple(sizes) if device_type == "cuda" else tuple(dict.fromkeys((sizes[0], 1)))

@@ -1,8 +1,10 @@
 """The network on its device: build, normalise, forward, softmax, top-k. The same code on CUDA and on the CPU."""
 
+import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -11,26 +13,40 @@ from torch import Tensor, nn
 
 from app.errors import BatchTooLarge, ModelError
 from app.image.views import Pixels
+from app.model import cuda, memory
 from app.model.architectures import VGGS, build_vgg
 from app.model.dense import Places
+from app.model.launch import launch_by
 from app.model.manifest import Manifest, Preprocessing
+from app.model.receipt import Way
 from app.model.registry import ScoreMaps
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 UNMEASURED_BATCH_SIZE = {"cuda": 16, "cpu": 4}
 
 
 def resolve_device(setting: str) -> torch.device:
-    """``auto`` is the first CUDA device if there is one. Raises ``ModelError`` for a device that is not there."""
-    if setting == "auto":
-        setting = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(setting)
-    if device.type == "cuda":
-        if not torch.cuda.is_available():
-            raise ModelError(f"VGG_DEVICE={setting}, but this machine has no usable CUDA device.")
-        if (device.index or 0) >= torch.cuda.device_count():
-            raise ModelError(f"VGG_DEVICE={setting}, but there are {torch.cuda.device_count()} CUDA devices.")
-    return device
+    """``auto`` is the first CUDA device if there is one that can be used. Raises ``ModelError`` for one that cannot.
+
+    On CUDA, fp32 is fp32 from then on (see ``cuda.compute_exactly``).
+    """
+    if setting == "cpu":
+        return torch.device("cpu")
+    device = torch.device("cuda" if setting == "auto" else setting)
+    reason = cuda.why_not(device.index or 0)
+    if reason is None:
+        cuda.compute_exactly()
+        return device
+    if setting != "auto":
+        raise ModelError(f"VGG_DEVICE={setting}, but {reason}.")
+    if cuda.is_there():
+        logger.warning("There is an NVIDIA device, but the CPU computes: %s.", reason)
+    return torch.device("cpu")
 
 
 def resolve_precision(setting: str, device: torch.device) -> str:
@@ -113,6 +129,16 @@ class FromPixels(nn.Module):
         return logits.float()
 
 
+def _fitting(forward: Callable[P, Answer]) -> Callable[P, Answer]:
+    """A device whose memory is full has a remedy: fewer images at a time."""
+
+    @wraps(forward)
+    def attempt(*args: P.args, **kwargs: P.kwargs) -> Answer:
+        return memory.within(lambda: forward(*args, **kwargs), BatchTooLarge)
+
+    return attempt
+
+
 class TorchNetwork:
     """A network with weights on a device, behind the interface that the batcher's ``run`` calls."""
 
@@ -122,25 +148,25 @@ class TorchNetwork:
         device: torch.device,
         temperature: float = 1.0,
         tensors: Mapping[str, Tensor] | None = None,
+        way: Way = "plain",
     ) -> None:
-        """``tensors`` are kept, so that models loaded later find them (see ``sharing``)."""
+        """``tensors`` are kept, so that models loaded later find them (see ``sharing``). ``way`` is how batches are run
+        (see ``launch``)."""
         self.tensors = tensors
         self.module = module.eval().requires_grad_(requires_grad=False)
         self.device = device
         self.temperature = temperature
+        self._launch = launch_by(way, self.module, device)
         self.places: Places | None = None
         """For ``score_maps``."""
 
     @torch.inference_mode()
     def logits(self, pixels: Pixels) -> Tensor:
-        """uint8 (N, height, width, 3) -> fp32 logits (N, classes) on the device.
-
-        Pictures lie in memory as rows of RGB pixels, which is what torch calls channels_last: no copy is made here.
-        """
-        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        logits: Tensor = self.module(batch.to(self.device, non_blocking=True))
+        """uint8 (N, height, width, 3) -> fp32 logits (N, classes) on the device."""
+        logits: Tensor = self.module(_channels_last(pixels).to(self.device))
         return logits
 
+    @_fitting
     @torch.inference_mode()
     def top_k(self, pixels: Pixels, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """See ``registry.Network``.
@@ -148,38 +174,30 @@ class TorchNetwork:
         Raises ``BatchTooLarge`` when the device's memory is full, and ``ArithmeticError`` when the network answers with
         something that is not finite.
         """
-        with _told_apart():
-            probabilities = torch.softmax(self.logits(pixels) / self.temperature, dim=1)
-            values, indices = (tensor.cpu() for tensor in torch.topk(probabilities, k, dim=1))
+        values, indices = self._launch(
+            _channels_last(pixels), lambda logits: torch.topk(self._softmax(logits), k, dim=1)
+        )
         return indices.numpy(), _finite(values)
 
+    @_fitting
     @torch.inference_mode()
     def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
         """See ``registry.Network``. Raises as ``top_k`` does."""
-        with _told_apart():
-            probabilities = torch.softmax(self.logits(pixels) / self.temperature, dim=1).cpu()
+        (probabilities,) = self._launch(_channels_last(pixels), lambda logits: [self._softmax(logits)])
         return _finite(probabilities)
 
+    @_fitting
     @torch.inference_mode()
     def score_maps(self, pixels: Pixels) -> ScoreMaps:
         """See ``registry.Network``. Raises as ``top_k`` does."""
         assert self.places is not None  # the model would not say that it has them
         _, height, width, _ = pixels.shape
-        with _told_apart():
-            batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self.device, non_blocking=True)
-            normalised = self.module.normalise(batch).to(self.module.dtype)
-            scores = (self.places(normalised).float() / self.temperature).cpu()
+        normalised = self.module.normalise(_channels_last(pixels).to(self.device)).to(self.module.dtype)
+        scores = (self.places(normalised).float() / self.temperature).cpu()
         return ScoreMaps(_finite(scores), self.places.box(height, width))
 
-
-@contextmanager
-def _told_apart() -> Iterator[None]:
-    """A device whose memory is full has a remedy."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        torch.cuda.empty_cache()
-        raise BatchTooLarge(str(error)) from error
+    def _softmax(self, logits: Tensor) -> Tensor:
+        return torch.softmax(logits / self.temperature, dim=1)
 
 
 def _finite(values: Tensor) -> NDArray[np.float32]:
@@ -188,8 +206,19 @@ def _finite(values: Tensor) -> NDArray[np.float32]:
     return values.numpy()
 
 
+def _channels_last(pixels: Pixels) -> Tensor:
+    """Pictures lie in memory as rows of RGB pixels, which is what torch calls channels_last: no copy is made."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
 def build_network(
-    manifest: Manifest, tensors: Mapping[str, Tensor], classes: int, device: torch.device, precision: str
+    manifest: Manifest,
+    tensors: Mapping[str, Tensor],
+    classes: int,
+    device: torch.device,
+    precision: str,
+    *,
+    way: Way = "plain",
 ) -> TorchNetwork:
     """Put weights into an architecture, on a device.
 
@@ -201,7 +230,7 @@ def build_network(
     placed = {name: place(tensor, device, dtype) for name, tensor in tensors.items()}
     load_tensors(network, placed, manifest.architecture)
     module = FromPixels(network, manifest.preprocessing, dtype).to(device)
-    return TorchNetwork(module, device, manifest.temperature, placed)
+    return TorchNetwork(module, device, manifest.temperature, placed, way)
 
 
 def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], architecture: str) -> None:

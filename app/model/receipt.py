@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import ManifestChanged
 from app.model.labels import Label
@@ -15,6 +15,21 @@ from app.model.manifest import Manifest, WeightsOrigin
 # Fields of a manifest that may change without its weights having to be made again: these still are what it names.
 RENEWABLE = frozenset({"version", "preprocessing", "temperature", "classes", "known"})
 TIED = ("version", "architecture", "preprocessing", "temperature", "base", "training")
+
+
+Way = Literal["plain", "pinned", "graphs"]
+
+
+class LaunchChoice(BaseModel):
+    """How batches are run on a kind of device: the way of each, and how many may be under way at a time."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    way: Way = "plain"
+    in_flight: int = Field(1, ge=1, le=2)
+
+    def __str__(self) -> str:
+        return f"{self.way} x{self.in_flight}"
 
 
 class Receipt(BaseModel):
@@ -39,6 +54,8 @@ class Receipt(BaseModel):
     """Measured: the kind of device, as ``network.device_kind`` names it -> images per forward."""
     best_engine: dict[str, str] = {}
     """Measured: the kind of processor, as ``network.processor_kind`` names it -> who computes the trunk."""
+    best_launch: dict[str, LaunchChoice] = {}
+    """Measured, by the same kind of device. What is not in here is run plainly."""
 
     def is_of(self, origin: WeightsOrigin) -> bool:
         """Whether these weights were made from the file that a manifest names."""

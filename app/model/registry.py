@@ -1,7 +1,9 @@
 """The models being served, by name, and the one function that runs a batch. No torch in here."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple, Protocol, cast
 
 import numpy as np
@@ -60,6 +62,7 @@ class ServedModel:
     max_batch_size: int
     engine: str = "eager"
     fallback: bool = False
+    served_since: datetime = field(default_factory=partial(datetime.now, UTC))
     dense: bool = False
     """It can be evaluated over a whole photograph: its classifier becomes a convolution."""
     heatmap: bool = False
@@ -72,9 +75,15 @@ class ServedModel:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class LoadedModel(ServedModel):
-    """A model ready to answer: a model and its replacement are two, and never share a batch."""
+    """A model ready to answer: a model and its replacement are two, and never share a batch.
+
+    ``warm_up`` are the batch sizes that must have been run once before anybody waits for them, ``in_flight`` says how
+    many batches may be under way at a time.
+    """
 
     network: Network
+    warm_up: tuple[int, ...] = ()
+    in_flight: int = 1
 
 
 class Item(NamedTuple):
@@ -146,6 +155,10 @@ class Registry:
         return [self._models[name] for name in sorted(self._models)]
 
 
+def model_of(key: Key) -> LoadedModel:
+    return key if isinstance(key, LoadedModel) else key.model
+
+
 def max_batch_size(key: Key) -> int:
     """How many may share a forward: of larger pictures fewer, so that the device's memory holds them."""
     if isinstance(key, LoadedModel):
@@ -155,10 +168,13 @@ def max_batch_size(key: Key) -> int:
 
 def check(key: Key) -> None:
     """One plain gray image through the network: raises what the network raises when it is beyond use."""
-    model = key if isinstance(key, LoadedModel) else key.model
-    preprocessing = model.manifest.preprocessing
-    gray = np.full((preprocessing.crop, preprocessing.crop, 3), 127, dtype=np.uint8)
-    run(model, [Item(gray, 1)])
+    run_gray(model_of(key), 1)
+
+
+def run_gray(model: LoadedModel, size: int) -> None:
+    """A batch of plain gray images through the network."""
+    crop = model.manifest.preprocessing.crop
+    run(model, [Item(np.full((crop, crop, 3), 127, dtype=np.uint8), 1)] * size)
 
 
 def run(key: Key, items: Sequence[Item | View]) -> list[list[Candidate] | Seen]:

@@ -6,11 +6,10 @@ import signal
 import sys
 from pathlib import Path
 
-from app.errors import ModelError, UnknownModel, WeightsUnavailable
+from app.errors import BatchTooLarge, ModelError, UnknownModel, WeightsUnavailable
 from app.model.library import Library
 from app.model.manifest import NAME_PATTERN, Manifest
-from app.preparing.batch_size import is_measured, measure_batch_size
-from app.preparing.engine import is_decided, measure_engine
+from app.preparing import batch_size, engine, launch
 from app.preparing.install import install, roll_back
 from app.preparing.origin import IMAGENET_LABELS, own_manifest, published_manifest, refuse_unusable, with_digest
 from app.preparing.prepare import note_unavailable, prepare, renew
@@ -48,11 +47,16 @@ def main(text: str, arguments: list[str] | None = None) -> int:
 
 
 def measure(manifest: Manifest, settings: Settings, *, again: bool) -> None:
-    """What is best on this machine and not known yet: the engine first, then the batch size with that engine."""
-    if again or not is_decided(manifest, settings):
-        measure_engine(manifest, settings, print)
-    if again or not is_measured(manifest, settings):
-        measure_batch_size(manifest, settings, print)
+    """What is best on this machine and not known yet: the engine, the batch size with it, the way to run batches."""
+    if again or not engine.is_decided(manifest, settings):
+        engine.measure_engine(manifest, settings, print)
+    if again or not batch_size.is_measured(manifest, settings):
+        batch_size.measure_batch_size(manifest, settings, print)
+    if launch.has_choice(settings) and (again or not launch.is_measured(manifest, settings)):
+        try:
+            launch.measure_launch(manifest, settings, print)
+        except (RuntimeError, BatchTooLarge) as error:  # the service can do without
+            print(f"Ways to run a batch cannot be measured here ({error}); batches are run plainly.", file=sys.stderr)
 
 
 def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
@@ -68,7 +72,7 @@ def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--install", type=Path, metavar="DIR", help="put a finished model, such as an export, in place")
     parser.add_argument("--rollback", metavar="NAME", help="go back to the model that the last --install replaced")
     parser.add_argument("--force", action="store_true", help="prepare it again even if it is prepared")
-    parser.add_argument("--no-measure", action="store_true", help="do not measure the best engine and batch size")
+    parser.add_argument("--no-measure", action="store_true", help="do not measure what is best on this machine")
     arguments = parser.parse_args(given)
     is_own = arguments.name and not arguments.install
     if is_own and not (arguments.architecture and arguments.from_file):

@@ -23,9 +23,14 @@ def is_ready(host: str, port: int) -> bool:
         connection.close()
 
 
-def main() -> int:
+def own_address() -> tuple[str, int]:
+    """Where the service in this container is reached from within."""
     host = os.environ.get("VGG_HOST", "127.0.0.1")
-    return 0 if is_ready(EVERYWHERE.get(host, host), int(os.environ.get("VGG_PORT", "8000"))) else 1
+    return EVERYWHERE.get(host, host), int(os.environ.get("VGG_PORT", "8000"))
+
+
+def main() -> int:
+    return 0 if is_ready(*own_address()) else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A micro-batcher for asyncio: callers submit single items, one thread runs them in batches.
+"""A micro-batcher for asyncio: callers submit single items, a thread (or two) runs them in batches.
 
 Work-conserving: an idle runner starts at once with what is there; while it is busy, arrivals gather and the next batch
 takes as many as fit. ``max_wait_s`` is for those who prefer fuller batches to the shortest wait.
@@ -20,13 +20,15 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol
 
 from app.errors import Draining, InternalError, ServiceError
+from app.serving.flights import Flights
 from app.serving.isolation import Isolation, Item, Key, Result, Run
 from app.serving.queues import Queues
+from app.serving.threads import Threads
 from app.serving.turns import Turns
-from app.serving.workers import Workers
 
 logger = logging.getLogger(__name__)
 
+MOST_IN_FLIGHT = 2
 STOPPING = InternalError("The service has failed and is stopping.")
 SMOOTHING = 0.2  # weight of the newest batch in the average time of its size
 
@@ -70,8 +72,9 @@ class Batcher(Generic[Key, Item, Result]):
     """Groups submitted items by key and runs them, one batch at a time, on a thread of its own.
 
     ``run`` and ``check`` are as ``Isolation`` has them, and called on that thread; what ``check`` raises ends the loop,
-    and ``on_death`` hears of it. ``max_batch_size(key)`` is asked anew for every batch. ``is_usual(key)``: whether how
-    long its batches take says how fast items are answered.
+    and ``on_death`` hears of it. ``max_batch_size(key)`` is asked anew for every batch, and so is ``in_flight(key)``:
+    how many batches, up to ``MOST_IN_FLIGHT``, may be under way at a time, the second one on a second thread.
+    ``is_usual(key)``: whether how long its batches take says how fast items are answered.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Batcher(Generic[Key, Item, Result]):
         run: Run[Key, Item, Result],
         max_batch_size: Callable[[Key], int],
         *,
+        in_flight: Callable[[Key], int] = lambda _: 1,
         max_wait_s: float = 0.0,
         observer: Observer | None = None,
         check: Callable[[Key], object] = lambda _: None,
@@ -86,6 +90,7 @@ class Batcher(Generic[Key, Item, Result]):
         on_death: Callable[[BaseException | None], None] | None = None,
     ) -> None:
         self._max_batch_size = max_batch_size
+        self._in_flight = in_flight
         self._max_wait_s = max_wait_s
         self._observer = observer or SilentObserver()
         self._isolation = Isolation(run, check, self._observer.batch_shrunk)
@@ -96,13 +101,12 @@ class Batcher(Generic[Key, Item, Result]):
         self._turns = Turns()
         self._numbers = itertools.count()
         self._arrived = asyncio.Event()
-        self._thread = Workers(1, "batcher")
+        self._threads: Threads[list[_Waiting[Item, Result]]] = Threads(MOST_IN_FLIGHT, "batcher")
+        self._beside = Flights(self._arrived.set)
         self._loop_task: asyncio.Task[None] | None = None
         self._batch_seconds: dict[int, float] = {}
         self.rate: float | None = None
         """Items per second at the best batch size seen so far; ``None`` before the first batch."""
-        self._running_since: float | None = None
-        self._running: list[_Waiting[Item, Result]] = []
         self._closed = False
 
     @property
@@ -117,8 +121,8 @@ class Batcher(Generic[Key, Item, Result]):
 
     @property
     def running_s(self) -> float:
-        """How long the batch being run has been running; 0 when none is."""
-        return time.perf_counter() - self._running_since if self._running_since is not None else 0.0
+        """How long the oldest batch being run has been running; 0 when none is."""
+        return self._threads.running_s
 
     def start(self) -> None:
         """Begin to serve; call it on the event loop that will submit."""
@@ -143,18 +147,24 @@ class Batcher(Generic[Key, Item, Result]):
             queues.remove(key, waiting)
             raise
 
+    async def aside(self, key: Key, work: Callable[..., object], *arguments: object) -> None:
+        """Run something else on the threads that run a key's batches, between two of them."""
+        await self._threads.aside(self._in_flight(key), work, *arguments)
+
     async def drain(self) -> None:
-        """Refuse new items, finish those that wait, stop the thread."""
+        """Refuse new items, finish those that wait, stop the threads."""
         self._closed = True
         self._arrived.set()
         if self._loop_task is not None:
             await asyncio.wait([self._loop_task])
-        self._thread.close()
+        self._threads.close()
 
     def abandon(self, error: ServiceError) -> None:
         """Give up on a batch that never ends: what runs and what waits fails now, nothing new is taken."""
         self._closed = True
-        self._fail([*self._running, *self._all_waiting()], error)
+        self._fail(itertools.chain(*self._threads.held()), error)
+        self._fail(self._all_waiting(), error)
+        self._beside.cancel()
         if self._loop_task is not None:
             self._loop_task.cancel()
 
@@ -164,22 +174,29 @@ class Batcher(Generic[Key, Item, Result]):
         while True:
             while not self._queues and not self._bulk:
                 if self._closed:
+                    await self._beside.until_fewer_than(1)
                     return
                 self._arrived.clear()
                 await self._arrived.wait()
+                self._beside.raise_failure()
             bulk = self._turns.bulk_is_next(single_waits=bool(self._queues), bulk_waits=bool(self._bulk))
+            key = (self._bulk if bulk else self._queues).oldest_key()
+            most = self._in_flight(key)
+            if await self._beside.until_fewer_than(most):
+                continue  # somebody else may be next by now
             others_wait = bool(self._queues if bulk else self._bulk)
             if bulk:
-                key = self._bulk.oldest_key()
                 reason, batch = self._take_in_bulk(key)
             else:
-                key = self._queues.oldest_key()
                 reason = await self._fill(key)
                 batch = self._queues.take(key, self._limit(key))
             if batch:
                 self._observer.batch_released(reason, len(batch))
-                seconds = await self._forward(key, batch)
-                self._turns.count(seconds, bulk=bulk, others_wait=others_wait)
+                work = self._take_turn(key, batch, bulk=bulk, others_wait=others_wait)
+                if most == 1:
+                    await work
+                else:
+                    self._beside.begin(work)
 
     async def _fill(self, key: Key) -> str:
         """Let a batch gather until it is full or its window, opened by its first item, closes; say which it was."""
@@ -207,31 +224,33 @@ class Batcher(Generic[Key, Item, Result]):
     def _limit(self, key: Key) -> int:
         return self._isolation.bound(self._max_batch_size(key))
 
+    async def _take_turn(self, key: Key, batch: list[_Waiting[Item, Result]], *, bulk: bool, others_wait: bool) -> None:
+        """Answer a batch, and note what that took from the others."""
+        seconds = await self._forward(key, batch)
+        self._turns.count(seconds, bulk=bulk, others_wait=others_wait)
+
     async def _forward(self, key: Key, batch: list[_Waiting[Item, Result]]) -> float:
-        """Answer a batch; the seconds that it took."""
-        released = self._running_since = time.perf_counter()
-        items = [waiting.item for waiting in batch]
-        self._running = batch
+        """Answer a batch; the seconds of the device that it took."""
         try:
-            outcome = await self._thread.run(self._isolation.run, key, items)
+            done = await self._threads.run(batch, self._isolation.run, key, [waiting.item for waiting in batch])
         except BaseException:
             self._fail(batch)
             raise
-        finally:
-            self._running_since, self._running = None, []
-        run_s = time.perf_counter() - released
         if self._is_usual(key):
-            average = self._batch_seconds.get(len(batch), run_s)
-            self._batch_seconds[len(batch)] = average + SMOOTHING * (run_s - average)
-            self.rate = max(size / seconds for size, seconds in self._batch_seconds.items())
-        for waiting, result in zip(batch, outcome, strict=True):
+            self._measure(len(batch), done.share_s)
+        for waiting, result in zip(batch, done.result, strict=True):
             if waiting.future.done():  # its caller has left meanwhile
                 continue
             if isinstance(result, Exception):
                 waiting.future.set_exception(result)
             else:
-                waiting.future.set_result(Answer(result, len(batch), released - waiting.since, run_s))
-        return run_s
+                waiting.future.set_result(Answer(result, len(batch), done.since - waiting.since, done.seconds))
+        return done.share_s
+
+    def _measure(self, size: int, seconds: float) -> None:
+        average = self._batch_seconds.get(size, seconds)
+        self._batch_seconds[size] = average + SMOOTHING * (seconds - average)
+        self.rate = max(size / seconds for size, seconds in self._batch_seconds.items())
 
     # Leaving
 

@@ -19,6 +19,7 @@ from app.model.registry import (
     View,
     check,
     max_batch_size,
+    model_of,
     run,
 )
 from app.serving.batcher import Answer, Batcher, Observer
@@ -72,30 +73,31 @@ class Inference(Protocol):
         """Finish what is queued, then end."""
 
 
+NetworkBatcher = Batcher[Key, Item | View, list[Candidate] | Seen]
+
+
+def network_batcher(lifecycle: Lifecycle, observer: Observer, *, max_wait_s: float) -> NetworkBatcher:
+    """Runs the models that its keys name. When its loop ends other than by request, the service has failed."""
+    return Batcher(
+        run,
+        max_batch_size,
+        in_flight=lambda key: model_of(key).in_flight,
+        max_wait_s=max_wait_s,
+        observer=observer,
+        check=check,
+        is_usual=lambda key: isinstance(key, LoadedModel),
+        on_death=lambda error: lifecycle.become(State.FAILED, f"the batch loop has ended ({error!r})"),
+    )
+
+
 class LocalInference:
     """Models in this process: their loader, and the batcher with its thread."""
 
-    def __init__(
-        self,
-        loader: Loader,
-        block: Block,
-        lifecycle: Lifecycle,
-        observer: Observer,
-        *,
-        max_wait_s: float,
-    ) -> None:
+    def __init__(self, loader: Loader, batcher: NetworkBatcher, block: Block) -> None:
         self.registry = loader.registry
         self._loader = loader
+        self._batcher = batcher
         self._block = block
-        self._batcher: Batcher[Key, Item | View, list[Candidate] | Seen] = Batcher(
-            run,
-            max_batch_size,
-            max_wait_s=max_wait_s,
-            observer=observer,
-            check=check,
-            is_usual=lambda key: isinstance(key, LoadedModel),
-            on_death=lambda error: lifecycle.become(State.FAILED, f"the batch loop has ended ({error!r})"),
-        )
 
     @property
     def rate(self) -> float | None:

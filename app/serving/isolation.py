@@ -41,19 +41,28 @@ class Isolation(Generic[Key, Item, Result]):
 
     def run(self, key: Key, items: list[Item]) -> list[Result | Exception]:
         """One outcome for each item. Blocking."""
-        try:
-            return self._run_whole(key, items)
-        except Exception as caught:  # noqa: BLE001 - whatever the network raises belongs to its culprit alone
-            error = caught
+        outcome = self._attempt(key, items)
+        if not isinstance(outcome, Exception):
+            return outcome
         if len(items) == 1:
             self._check(key)
-            return [error]
+            return [outcome]
         middle = len(items) // 2
-        if isinstance(error, BatchTooLarge):
+        if isinstance(outcome, BatchTooLarge):
             self._shrink(middle)
         else:
-            logger.warning("A batch of %d failed (%r); splitting it to find the culprit.", len(items), error)
+            cause = repr(outcome)
+            logger.warning("A batch of %d failed (%s); splitting it to find the culprit.", len(items), cause)
+        del outcome  # an error keeps what the batch had on the device, which the halves are to have
         return self.run(key, items[:middle]) + self.run(key, items[middle:])
+
+    def _attempt(self, key: Key, items: list[Item]) -> list[Result | Exception] | Exception:
+        try:
+            return self._run_whole(key, items)
+        except BatchTooLarge as caught:
+            return caught.with_traceback(None)  # the rest of its way is of no use to anybody
+        except Exception as caught:  # noqa: BLE001 - whatever the network raises belongs to its culprit alone
+            return caught
 
     def _shrink(self, size: int) -> None:
         self._ceiling, self._ceiling_until = size, time.perf_counter() + SHRUNK_S

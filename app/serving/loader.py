@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from app.errors import ModelError, ModelNotFound, NotReady, ServiceError, TooManyRequests, UnknownModel
 from app.model.registry import LoadedModel, Registry
@@ -21,8 +22,8 @@ Load = Callable[[str], LoadedModel]
 class Loader:
     """``load`` reads a model by name; it blocks, and is called on a thread of its own.
 
-    It raises ``UnknownModel``, or another ``ModelError`` when the model cannot be served. The service becomes ready
-    once ``others_ready`` is done, too.
+    It raises ``UnknownModel``, or another ``ModelError`` when the model cannot be served. ``warm_up`` makes it ready to
+    answer, and may raise the same. The service becomes ready once ``others_ready`` is done, too.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class Loader:
         lifecycle: Lifecycle,
         metrics: Metrics,
         *,
+        warm_up: Callable[[LoadedModel], Awaitable[LoadedModel]],
         others_ready: Callable[[], Awaitable[None]],
     ) -> None:
         self._load = load
+        self._warm_up = warm_up
         self._others_ready = others_ready
         self.registry = registry
         self._selection = selection
@@ -69,14 +72,15 @@ class Loader:
             self._loads.labels(error.code).inc()
             raise
         self._loads.labels("ok").inc()
-        if name == self._selection.default and self._selection.fallback_for is not None:
-            model = replace(model, fallback=True)
+        fallback = name == self._selection.default and self._selection.fallback_for is not None
+        model = replace(model, fallback=fallback, served_since=datetime.now(UTC))
         self.registry.add(model)
         return model
 
     async def _read(self, name: str) -> LoadedModel:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._load, name)
+            model = await asyncio.get_running_loop().run_in_executor(self._thread, self._load, name)
+            return await self._warm_up(model)
         except UnknownModel as error:
             raise ModelNotFound("No model of that name has been prepared.") from error
         except ModelError as error:

@@ -202,6 +202,25 @@ def test_a_plain_up_starts_the_gpu_service_alone() -> None:
     assert {name for name, service in SERVICES.items() if "profiles" not in service} == {"prepare", "gpu"}
 
 
+def test_no_service_for_a_gpu_can_end_up_on_the_cpu() -> None:
+    for name, service in OURS.items():
+        has_device = "devices" in service.get("deploy", {}).get("resources", {}).get("reservations", {})
+        assert service["environment"]["VGG_DEVICE"] == ("cuda" if has_device else "cpu"), name
+        assert has_device == (not name.endswith("cpu")), name
+
+
+def test_the_check_of_a_device_changes_nothing_that_is_served() -> None:
+    check = OURS["check-gpu"]
+    assert check["profiles"] == ["check"]  # nothing but its own name starts it
+    store = next(mount for mount in mounts_of(COMPOSE, check) if mount.target == "/store")
+    assert store.read_only
+    assert store.source == next(m for m in mounts_of(COMPOSE, OURS["gpu"]) if m.target == "/store").source
+    assert check["build"]["target"] == "check-gpu"
+    stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?$", DOCKERFILE, re.MULTILINE)
+    assert ("service", "check-gpu") in stages
+    assert stages[-1] == ("service", "")  # what is built where no target is named
+
+
 def test_the_image_and_the_compose_file_check_health_alike() -> None:
     found = re.search(r"HEALTHCHECK (.*) CMD \[(.*)\]", DOCKERFILE)
     assert found
@@ -252,4 +271,7 @@ def test_the_builder_gets_what_it_needs_and_no_weights() -> None:
     assert given == tracked  # none of the invented ones
     assert {"pyproject.toml", "requirements.lock", "scripts/install", "scripts/prepare_model.py"} <= given
     assert {"models/vgg16/manifest.json", "models/labels/imagenet1k.csv", "app/main.py", "app/http/routes.py"} <= given
-    assert not any(name.startswith(("tests/", "scripts/bench", "scripts/deploy", "deploy/", ".")) for name in given)
+    assert not any(name.startswith(("scripts/bench", "scripts/deploy", "deploy/", ".")) for name in given)
+    tests = {name for name in given if name.startswith("tests/")}
+    assert {"tests/__init__.py", "tests/system/gpu/command.py", "tests/system/load/client.py"} <= tests
+    assert not any("deployment" in name or name.count("/") == 1 for name in tests - {"tests/__init__.py"})

@@ -56,7 +56,7 @@ class Document:
 
 
 README = Document(ROOT / "README.md")
-API, OPERATIONS = (Document(ROOT / "docs" / name) for name in ("api.md", "operations.md"))
+API, GPU, OPERATIONS = (Document(ROOT / "docs" / name) for name in ("api.md", "gpu.md", "operations.md"))
 CHINESE_README = Document(ROOT / "README.zh-CN.md")
 DOCUMENTS = [README, CHINESE_README, *(Document(path) for path in sorted((ROOT / "docs").rglob("*.md")))]
 

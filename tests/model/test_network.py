@@ -1,12 +1,18 @@
+import weakref
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 import torchvision
-from torch import Tensor
+from torch import Tensor, nn
 
-from app.errors import ModelError
+from app.errors import BatchTooLarge, ModelError
+from app.image.views import Pixels
+from app.model.dense import Places
 from app.model.manifest import Manifest, read_manifest
 from app.model.network import (
+    FromPixels,
     TorchNetwork,
     build_architecture,
     build_network,
@@ -104,6 +110,64 @@ def test_an_answer_that_is_not_finite_is_an_error(tensors: dict[str, Tensor]) ->
         build(broken).top_k(pixels(1), 1)
 
 
+class Crowded(nn.Module):
+    """A device with room for so many images: more of them are one too many in its second layer."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+        self.activations: list[weakref.ref[Tensor]] = []
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        assert not self.held(), "an earlier batch still lies on the device"
+        hidden = normalised * 2
+        self.activations.append(weakref.ref(hidden))
+        if len(hidden) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 392.00 MiB.")
+        return hidden.flatten(1)[:, :7]
+
+    def held(self) -> int:
+        return sum(one() is not None for one in self.activations)
+
+
+class CrowdedPlaces(Places):
+    """The same device, for whole photographs."""
+
+    def __init__(self, crowded: Crowded) -> None:
+        super().__init__()
+        self.crowded = crowded
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        scores: Tensor = self.crowded(normalised)
+        return scores
+
+
+def top_5(network: TorchNetwork, pixels: Pixels) -> object:
+    return network.top_k(pixels, 5)
+
+
+@pytest.mark.parametrize("forward", [top_5, TorchNetwork.probabilities, TorchNetwork.score_maps])
+def test_a_batch_that_does_not_fit_has_left_the_device_when_its_memory_is_given_back(
+    monkeypatch: pytest.MonkeyPatch, forward: Callable[[TorchNetwork, Pixels], object]
+) -> None:
+    crowded, given_back = Crowded(room=2), list[int]()
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: given_back.append(crowded.held()))
+    network = TorchNetwork(FromPixels(crowded, MANIFEST.preprocessing, torch.float32), CPU)
+    network.places = CrowdedPlaces(crowded)
+    with pytest.raises(BatchTooLarge, match=r"392\.00 MiB") as caught:
+        forward(network, pixels(3))
+    assert given_back == [0]
+    assert caught.value.__cause__ is caught.value.__context__ is None  # either would bring its frames along
+    forward(network, pixels(2))
+
+
+def test_another_error_of_a_forward_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = TorchNetwork(FromPixels(nn.Flatten(), MANIFEST.preprocessing, torch.float32), CPU)
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: pytest.fail("nothing was full"))
+    with pytest.raises(RuntimeError, match="selected index k out of range"):
+        network.top_k(pixels(1), 10**6)
+
+
 @pytest.mark.parametrize("architecture", ["vgg11", "vgg13", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"])
 def test_every_vgg_of_torchvision(architecture: str) -> None:
     expected = {name: tensor.shape for name, tensor in meta(architecture).state_dict().items()}
@@ -134,7 +198,7 @@ def test_devices() -> None:
     assert resolve_precision("bf16", torch.device("cuda:0")) == "bf16"
     if not torch.cuda.is_available():
         assert resolve_device("auto") == CPU
-        with pytest.raises(ModelError, match="no usable CUDA device"):
+        with pytest.raises(ModelError, match=r"^VGG_DEVICE=cuda:1, but "):
             resolve_device("cuda:1")
 
 

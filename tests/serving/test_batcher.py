@@ -316,6 +316,116 @@ def test_the_rate_is_that_of_the_best_batch_size() -> None:
     run(test())
 
 
+class Meeting:
+    """``run`` that returns only when as many batches are under way as ``wanted``; 'c' breaks, and so does its check."""
+
+    def __init__(self, wanted: int) -> None:
+        self._barrier = threading.Barrier(wanted, timeout=10)
+        self.threads: set[str] = set()
+
+    def __call__(self, key: str, items: list[int]) -> Sequence[int | Exception]:
+        self.threads.add(threading.current_thread().name)
+        if key == "c":
+            raise LookupError
+        self._barrier.wait()
+        return items
+
+
+def test_two_batches_may_be_under_way_each_on_its_own_thread() -> None:
+    async def test() -> None:
+        meeting = Meeting(2)
+        batcher: Batcher[str, int, int] = Batcher(meeting, lambda _: 1, in_flight=lambda _: 2)
+        batcher.start()
+        answers = await asyncio.gather(*(batcher.submit("a", number) for number in range(6)))
+        assert [answer.value for answer in answers] == list(range(6))
+        assert len(meeting.threads) == 2
+        assert batcher.running_s == 0
+        await batcher.drain()
+
+    run(test())
+
+
+def test_one_that_wants_to_be_alone_waits_for_the_others_and_has_the_first_thread() -> None:
+    async def test() -> None:
+        doubler = Doubler()
+        names: list[tuple[str, str, int]] = []
+
+        def note(key: str, items: list[int]) -> Sequence[int | Exception]:
+            names.append((key, threading.current_thread().name, batcher._threads.busy))
+            return doubler(key, items)
+
+        batcher: Batcher[str, int, int] = Batcher(note, lambda _: 1, in_flight=lambda key: 2 if key == "a" else 1)
+        batcher.start()
+        doubler.gate.clear()
+        tasks = [asyncio.create_task(batcher.submit(key, 1)) for key in "aaba"]
+        while len(names) < 2:
+            await asyncio.sleep(0.001)
+        assert batcher.depth == 2
+        doubler.gate.set()
+        await asyncio.gather(*tasks)
+        assert [key for key, _, _ in names] == ["a", "a", "b", "a"]
+        assert names[2] == ("b", "batcher-0-0", 1)
+        await batcher.drain()
+
+    run(test())
+
+
+def test_draining_waits_for_both() -> None:
+    async def test() -> None:
+        doubler = Doubler()
+        batcher = started(doubler, size=1, in_flight=lambda _: 2)
+        doubler.gate.clear()
+        tasks = [asyncio.create_task(batcher.submit("a", number)) for number in range(2)]
+        while batcher._threads.busy < 2:
+            await asyncio.sleep(0.001)
+        draining = asyncio.create_task(batcher.drain())
+        await asyncio.sleep(0.01)
+        assert not draining.done()
+        doubler.gate.set()
+        await draining
+        assert [task.result().value for task in tasks] == [0, 2]
+
+    run(test())
+
+
+def test_what_is_beyond_use_ends_the_loop_from_either_thread() -> None:
+    async def test() -> None:
+        def gone(_key: str) -> None:
+            raise OSError("the device is gone")
+
+        deaths: list[BaseException | None] = []
+        batcher: Batcher[str, int, int] = Batcher(
+            Meeting(1), lambda _: 1, in_flight=lambda _: 2, check=gone, on_death=deaths.append
+        )
+        batcher.start()
+        assert (await batcher.submit("a", 1)).value == 1
+        with pytest.raises(InternalError):
+            await batcher.submit("c", 1)
+        async with asyncio.timeout(5):
+            while not deaths:
+                await asyncio.sleep(0.001)
+        assert [type(death) for death in deaths] == [OSError]
+
+    run(test())
+
+
+def test_abandoning_gives_up_on_both() -> None:
+    async def test() -> None:
+        doubler = Doubler()
+        batcher = started(doubler, size=1, in_flight=lambda _: 2)
+        doubler.gate.clear()
+        tasks = [asyncio.create_task(batcher.submit("a", number)) for number in range(3)]
+        while batcher._threads.busy < 2:
+            await asyncio.sleep(0.001)
+        batcher.abandon(InternalError("given up"))
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [InternalError] * 3
+        await asyncio.wait_for(batcher.drain(), 1)
+        doubler.gate.set()
+
+    run(test())
+
+
 def test_many_of_one_caller_take_half_a_batch_and_single_ones_go_first() -> None:
     async def test() -> None:
         doubler = Doubler()

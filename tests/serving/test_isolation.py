@@ -1,5 +1,6 @@
 """An item that breaks its batch fails alone."""
 
+import weakref
 from collections.abc import Sequence
 
 import pytest
@@ -79,3 +80,37 @@ def test_what_a_check_raises_is_let_through() -> None:
 def test_results_that_do_not_match_are_nobodys() -> None:
     isolated: Isolation[str, int, int] = Isolation(lambda _key, items: items[1:], lambda _key: None, print)
     assert all(isinstance(outcome, InternalError) for outcome in isolated.run("key", [1, 2, 3]))
+
+
+class Activations:
+    """What a batch has on a device while it is run."""
+
+
+@pytest.mark.parametrize("error", [BatchTooLarge, LookupError])
+def test_halves_find_nothing_of_the_batch_that_failed(error: type[Exception]) -> None:
+    held: list[weakref.ref[Activations]] = []
+
+    def run(_key: str, items: list[int]) -> Sequence[int]:
+        assert not any(one() for one in held)
+        activations = Activations()
+        held.append(weakref.ref(activations))
+        if len(items) > 1:
+            raise error
+        return items
+
+    isolated: Isolation[str, int, int] = Isolation(run, lambda _key: None, lambda _size: None)
+    assert isolated.run("key", list(range(8))) == list(range(8))
+    assert len(held) == 15
+
+
+def test_an_image_that_is_too_large_alone_leaves_nothing_behind() -> None:
+    held: list[weakref.ref[Activations]] = []
+
+    def run(_key: str, items: list[int]) -> Sequence[int]:
+        activations = Activations()
+        held.append(weakref.ref(activations))
+        raise BatchTooLarge
+
+    (outcome,) = Isolation(run, lambda _key: None, print).run("key", [1])
+    assert isinstance(outcome, BatchTooLarge)
+    assert held[0]() is None

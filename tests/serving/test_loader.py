@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,6 +13,10 @@ from app.serving.lifecycle import Lifecycle, State
 from app.serving.loader import Load, Loader
 from app.serving.metrics import Metrics
 from tests.dummy import DummyNetwork, dummy_model
+
+
+async def as_it_is(model: LoadedModel) -> LoadedModel:
+    return model
 
 
 class Case:
@@ -29,7 +34,9 @@ class Case:
         async def wait() -> None:
             await self.others_ready.wait()
 
-        self.loader = Loader(load, self.registry, selection, self.lifecycle, self.metrics, others_ready=wait)
+        self.loader = Loader(
+            load, self.registry, selection, self.lifecycle, self.metrics, warm_up=as_it_is, others_ready=wait
+        )
 
     async def run(self) -> None:
         """Until what was selected is loaded, or cannot be."""
@@ -60,6 +67,19 @@ def test_everything_selected_is_served_before_it_is_ready() -> None:
     assert asyncio.run(_all(case)) == ["a", "b"]
     assert case.lifecycle.state is State.READY
     assert not case.registry.get().fallback
+
+
+def test_a_model_is_served_since_it_answers_and_not_since_it_was_read() -> None:
+    async def scenario(case: Case) -> None:
+        before = datetime.now(UTC)
+        first = await case.loader.load("a")
+        second = await case.loader.load("a")
+        assert before < first.served_since < second.served_since < datetime.now(UTC)
+        assert case.registry.get("a") is second
+        await case.loader.close()
+
+    model = dummy_model(DummyNetwork(), "a")
+    asyncio.run(scenario(Case(lambda _: model, "a")))
 
 
 def test_only_the_default_is_called_a_fallback() -> None:

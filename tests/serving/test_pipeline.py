@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
 from app.errors import DeadlineExceeded, InternalError, UnsupportedMediaType
 from app.model.registry import Registry, ServedModel
 from app.model.selection import Selection
-from app.serving.inference import LocalInference
+from app.serving.inference import LocalInference, network_batcher
 from app.serving.lifecycle import Lifecycle, State
 from app.serving.loader import Loader
 from app.serving.metrics import Metrics
 from app.serving.pipeline import Pipeline, Prediction
 from app.serving.tally import Tally
+from app.serving.warming import warm_up
 from tests.decoders import Running, until
 from tests.dummy import POISON_BLUE, DummyNetwork, dummy_model, expected_class
 from tests.pictures import png
@@ -41,15 +43,17 @@ def ask(metrics: Metrics, scenario: Callable[[Case], Awaitable[object]]) -> None
 
     async def live() -> None:
         images, lifecycle = Running(), Lifecycle()
+        batcher = network_batcher(lifecycle, metrics, max_wait_s=0)
         loader = Loader(
             lambda _: MODEL,
             Registry("vgg16"),
             Selection(("vgg16",)),
             lifecycle,
             metrics,
+            warm_up=partial(warm_up, batcher),
             others_ready=images.decoders.ready,
         )
-        inference = LocalInference(loader, images.buffers.block, lifecycle, metrics, max_wait_s=0)
+        inference = LocalInference(loader, batcher, images.buffers.block)
         pipeline = Pipeline(inference, images.decoders, metrics, Tally(1).row(0))
         pipeline.start()
         await until(lambda: lifecycle.state is State.READY)

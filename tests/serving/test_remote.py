@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from app.model.registry import Candidate, LoadedModel, Registry, ServedModel
 from app.model.selection import Selection
 from app.serving.batcher import Answer
 from app.serving.host import Host
-from app.serving.inference import LocalInference
+from app.serving.inference import LocalInference, network_batcher
 from app.serving.lifecycle import Lifecycle, State
 from app.serving.loader import Load, Loader
 from app.serving.metrics import Metrics
 from app.serving.remote import RemoteInference
 from app.serving.tally import Tally
+from app.serving.warming import warm_up
 from tests.decoders import until
 from tests.dummy import POISON_BLUE, Color, DummyNetwork, dummy_model, expected_class
 
@@ -38,9 +40,10 @@ class Case:
 
     def begin_network(self) -> None:
         lifecycle = self._network_lifecycle = Lifecycle()
+        batcher = network_batcher(lifecycle, Metrics(), max_wait_s=0)
         loader = Loader(self._load, Registry("vgg16"), Selection(("vgg16",)), lifecycle, Metrics(),
-                        others_ready=nothing_else)  # fmt: skip
-        self.local = LocalInference(loader, self.block, lifecycle, Metrics(), max_wait_s=0)
+                        warm_up=partial(warm_up, batcher), others_ready=nothing_else)  # fmt: skip
+        self.local = LocalInference(loader, batcher, self.block)
         self.host = Host(self._address, self.local, lifecycle, self.tally.row(1), forward_timeout_s=60)
         self._network = asyncio.create_task(self.host.serve())
 

@@ -64,7 +64,7 @@ def _haproxy(pem: Path) -> Iterator[None]:
 
 
 def _replica(image: Image, store: Path, service: str, host: str, names: Names) -> Container:
-    order = Order(service, {"VGG_MODEL": MODEL}, {"VGG_HOST": host}, {"store": store})
+    order = Order(service, {"VGG_MODEL": MODEL}, {"VGG_HOST": host, "VGG_DEVICE": "cpu"}, {"store": store})
     container = start(image, order, f"check-{service}-{host.rpartition('.')[2]}")
     try:
         names.set(service, host)

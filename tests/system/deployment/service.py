@@ -27,9 +27,10 @@ def prepare(image: Image, store: Path, weights: Path) -> None:
     """The one-shot service: makes a model out of somebody's file, then finds it prepared when it runs again."""
     weights_inside = "/weights.pth"
     command = ["--name", MODEL, "--architecture", "vgg16", "--from-file", weights_inside, "--no-measure"]
-    first = Order("prepare", volumes={"store": store}, command=command, extra={weights: weights_inside})
+    extra, settings = {weights: weights_inside}, {"VGG_DEVICE": "cpu"}
+    first = Order("prepare", volumes={"store": store}, command=command, extra=extra, settings=settings)
     say(_to_its_end(image, first).splitlines()[-1])
-    again = Order("prepare", {"VGG_MODEL": MODEL}, volumes={"store": store}, settings={"VGG_DEVICE": "cpu"})
+    again = Order("prepare", {"VGG_MODEL": MODEL}, volumes={"store": store}, settings=settings)
     say(_to_its_end(image, again).splitlines()[-1])
 
 
@@ -46,6 +47,8 @@ def _to_its_end(image: Image, order: Order) -> str:
 def check_service(image: Image, store: Path, empty: Path, photograph: bytes) -> None:
     refuses_to_start_unprepared(image, empty)
     say("without weights: exit 1 and the paragraph that says what to do")
+    refuses_to_serve_without_its_device(image, store)
+    say("the service for a GPU, without one: exit 1 and the reason")
     expected = expected_class(store, photograph)
     began = time.monotonic()
     with serving(image, store, "check-service", HOST) as container:
@@ -75,6 +78,17 @@ def refuses_to_start_unprepared(image: Image, empty: Path) -> None:
         status = container.process.wait(60)
         require(status == 1, f"without weights it ended with {status}")
         require("The weights of 'vgg16' are missing" in container.words(), container.words())
+    finally:
+        container.remove()
+
+
+def refuses_to_serve_without_its_device(image: Image, store: Path) -> None:
+    """Nothing is served on the CPU unnoticed."""
+    container = start(image, Order("gpu", {"VGG_MODEL": MODEL}, volumes={"store": store}), "check-no-device")
+    try:
+        status = container.process.wait(60)
+        require(status == 1, f"without a device it ended with {status}")
+        require("VGG_DEVICE=cuda, but " in container.words(), container.words())
     finally:
         container.remove()
 

@@ -1,0 +1,1 @@
+"""What ``scripts/check-gpu`` looks at: everything of the service that a device has to show."""

@@ -1,0 +1,1 @@
+"""One check a module: each gives its findings as they come."""
