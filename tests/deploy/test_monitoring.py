@@ -90,7 +90,12 @@ def test_panels_do_not_overlap() -> None:
 
 def test_the_proxys_words_are_the_contracts() -> None:
     from app.errors import NotFound, PayloadTooLarge
+    from app.http.chinese import TITLES
 
     bodies = re.findall(r"string '(\{.*?\})'", (DEPLOY / "haproxy.cfg").read_text(encoding="utf-8"))
     found = {(answer["status"], answer["code"], answer["title"]) for answer in map(json.loads, bodies)}
-    assert found == {(error.status, error.code, error.title) for error in (NotFound, PayloadTooLarge)}
+    assert found == {
+        (error.status, error.code, title)
+        for error in (NotFound, PayloadTooLarge)
+        for title in (error.title, TITLES[error.code])
+    }
