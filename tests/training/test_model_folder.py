@@ -16,6 +16,7 @@ from app.training.loop import Progress
 from app.training.measurement import Answers, Measurement, measure
 from app.training.model_folder import facts_of, write_metrics, write_model, write_tensorboard
 from app.training.run import Run
+from app.training.wording import ENGLISH
 from tests.training.conftest import BASE
 from tests.training.test_run import prepare
 
@@ -72,7 +73,7 @@ def test_a_run_becomes_a_folder_that_tells_all_about_it(run: Run, store: Path) -
 
 
 def test_the_facts_are_enough_to_make_it_again(run: Run) -> None:
-    facts = facts_of(run, PROGRESS)
+    facts = dict(facts_of(run, PROGRESS, None, ENGLISH.facts))
     assert run.base.root is not None
     assert facts["base"].startswith(f"{BASE}, weights SHA-256 {run.base.root.weights_sha256}")
     assert "seed 620" in facts["recipe"]

@@ -10,6 +10,7 @@ from app.training.gallery import LARGEST
 from app.training.measurement import NO_FOLD, Answers, Measurement, Origin, measure
 from app.training.report import MATRIX_CLASSES, Contents, write_report
 from app.training.split import Sample
+from app.training.wording import ENGLISH, Wording
 from tests.training.conftest import draw
 
 HISTORY = [
@@ -31,10 +32,10 @@ def measurement(names: list[str], wrong: set[int], count: int, seen: int = 0) ->
     return measure(labels, Answers(samples, origins, logits, folds, seen), 0.95)
 
 
-def write(folder: Path, found: Measurement) -> str:
+def write(folder: Path, found: Measurement, words: Wording = ENGLISH) -> str:
     path = folder / "report.html"
     contents = Contents(found, HISTORY, None, {"base": "vgg16 <real>"})
-    write_report(path, "cats & dogs", contents, data=folder, reader=Reader(10**8, exact=False))
+    write_report(path, "cats & dogs", contents, words, data=folder, reader=Reader(10**8, exact=False))
     return path.read_text(encoding="utf-8")
 
 
