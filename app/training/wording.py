@@ -228,7 +228,7 @@ CHINESE = Wording(
         look_alike=("相似图片", "{images} 张，分为 {groups} 组，同组图片只出现在同一部分、同一折"),
         head=(
             "分类头",
-            "岭系数 {ridge:g}，{folds} 折；最近类均值法 {mean:.2%}（{right}/{count}，95% 区间：{low:.2%} 至 {high:.2%}）",
+            "岭系数 {ridge:g}，{folds} 折；最近类均值法 {mean:.2%}（{right}/{count}，95%：{low:.2%} 至 {high:.2%}）",
         ),
         exported=("导出的分类头", "用测试集以外的全部图片拟合；报告中的指标来自各折的分类头"),
         seed=("随机种子", "{seed}"),
