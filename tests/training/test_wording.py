@@ -10,7 +10,7 @@ import pytest
 from app.model.labels import Label
 from app.training.measurement import ORIGINS
 from app.training.split import PARTS
-from app.training.wording import CHINESE, ENGLISH, LANGUAGES, WORDINGS, Wording
+from app.training.wording import CHINESE, ENGLISH, LANGUAGES, WORDINGS, Language, Wording
 
 # What a Chinese reader knows by these letters: figures' names, digests, and names of files and of answers' fields.
 KNOWN_LETTERS = {"F1", "NLL", "UTC", "SHA-256", "split.csv", "suspects.csv", "excluded.csv", "known", "false"}
@@ -43,7 +43,7 @@ def words(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_says_everything_with_the_same_figures(language: str) -> None:
+def test_every_language_says_everything_with_the_same_figures(language: Language) -> None:
     english, other = dict(sentences(ENGLISH)), dict(sentences(WORDINGS[language]))
     assert other.keys() == english.keys()
     for place, text in other.items():
