@@ -13,6 +13,7 @@ from app.training.augment import AUGMENTS, SCALES
 from app.training.cut import TRAIN, Train
 from app.training.recipe import CLASS_WEIGHTS, MIXES, SCHEDULES
 from app.training.scratch import INITS
+from app.training.wording import LANGUAGES
 
 Solver = Literal["lbfgs", "sgd"]
 SOLVERS: tuple[Solver, ...] = get_args(Solver)
@@ -161,6 +162,8 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
     cores = "threads that decode (default: one per core)"
     add("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help=cores)
     add("--ten-crop", action="store_true", help="also measure with the probabilities of ten crops averaged")
+    language = "of report.html: English or Chinese (default: %(default)s)"
+    add("--language", choices=LANGUAGES, default="en", help=language)
 
 
 def _defaults(place: int) -> str:

@@ -50,8 +50,11 @@ def line_chart(title: str, series: Mapping[str, Sequence[float]], *, percent: bo
     return _figure(title, parts, dict(zip(series, COLOURS, strict=False)))
 
 
-def reliability_chart(title: str, before: Sequence[Bin], after: Sequence[Bin]) -> str:
-    """Accuracy over confidence; on the diagonal a probability means what it says. Larger dots hold more answers."""
+def reliability_chart(title: str, series: Mapping[str, Sequence[Bin]], words: str) -> str:
+    """Accuracy over confidence; on the diagonal a probability means what it says. Larger dots hold more answers.
+
+    ``words`` tell of a dot, with its ``{count}``, ``{confidence}`` and ``{accuracy}``.
+    """
     x, y = _axes(0, 1, 0, 1)
     diagonal = (
         f'<line x1="{x.place(0)}" y1="{y.place(0)}" x2="{x.place(1)}" y2="{y.place(1)}" '
@@ -62,15 +65,16 @@ def reliability_chart(title: str, before: Sequence[Bin], after: Sequence[Bin]) -
         for tick in x.ticks()
     )
     parts = [_grid(y, percent=True), labels, diagonal]
-    total = max(1, sum(one.count for one in before))
-    for colour, bins in zip(COLOURS, (before, after), strict=False):
+    for colour, bins in zip(COLOURS, series.values(), strict=False):
+        total = max(1, sum(one.count for one in bins))
         parts += [
             f'<circle cx="{x.place(one.confidence):.1f}" cy="{y.place(one.accuracy):.1f}" '
             f'r="{3 + 9 * (one.count / total) ** 0.5:.1f}" fill="{colour}" fill-opacity="0.65">'
-            f"<title>{one.count} answers, confidence {one.confidence:.1%}, accuracy {one.accuracy:.1%}</title></circle>"
+            f"<title>{escape(words.format(count=one.count, confidence=one.confidence, accuracy=one.accuracy))}</title>"
+            "</circle>"
             for one in bins
         ]
-    return _figure(title, parts, {"before": COLOURS[0], "after temperature": COLOURS[1]})
+    return _figure(title, parts, dict(zip(series, COLOURS, strict=False)))
 
 
 def point_chart(title: str, points: Sequence[tuple[float, float]], *, percent_x: bool) -> str:

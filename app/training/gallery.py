@@ -13,10 +13,10 @@ LARGEST = 24
 THUMBNAIL = 200
 
 
-def gallery(pictures: Sequence[tuple[Sample, str]], data: Path, reader: Reader) -> str:
-    """The first of them; the words are HTML."""
+def gallery(pictures: Sequence[tuple[Sample, str]], data: Path, reader: Reader, nothing: str) -> str:
+    """The first of them, or ``nothing`` if there are none; the words are HTML."""
     if not pictures:
-        return "<p>None.</p>"
+        return f"<p>{nothing}</p>"
     figures = "".join(_figure(sample, words, data, reader) for sample, words in pictures[:LARGEST])
     return f"<div class='gallery'>{figures}</div>"
 

@@ -19,6 +19,7 @@ from app.training.measurement import NO_FOLD, Measurement
 from app.training.options import KEPT
 from app.training.report import Contents, write_report
 from app.training.run import Run
+from app.training.wording import WORDINGS, FactWords
 
 PREDICTION_COLUMNS = (
     "path", "held_out_by", "fold", "label", "predicted", "right", "probability", "probability_of_label"
@@ -90,35 +91,50 @@ def stage(run: Run, progress: Progress, measurement: Measurement, study: HeadStu
         write_tensorboard(progress.history, staged / "tensorboard")
     if study:
         write_rows(staged / "suspects.csv", SUSPECT_COLUMNS, suspect_rows(run, study))
-    contents = Contents(measurement, progress.history, study, facts_of(run, progress, study))
-    write_report(staged / "report.html", run.options.name, contents, data=run.options.data, reader=run.reader)
+    words, options = WORDINGS[run.options.language], run.options
+    contents = Contents(measurement, progress.history, study, dict(facts_of(run, progress, study, words.facts)))
+    write_report(staged / "report.html", options.name, contents, words, data=options.data, reader=run.reader)
 
 
-def facts_of(run: Run, progress: Progress, study: HeadStudy | None = None) -> dict[str, str]:
-    """What a reader needs to make the model again."""
-    counts = {part: count.total() for part, count in run.split.counts().items() if count}
-    recipe, alike, root = asdict(run.options.recipe), run.split.alike(), run.base.root
-    scale = f"scale {run.options.scale}"
-    facts = {
-        "base": f"{root.model}, weights SHA-256 {root.weights_sha256}" if root else f"none: {run.options.init}",
-        "trained": run.options.train,
-        "augmentation": run.options.augment if run.options.augment in KEPT else f"{run.options.augment}, {scale}",
-        "images": ", ".join(f"{part} {count}" for part, count in counts.items()),
-        "left out": f"{len(run.refused)} files, see excluded.csv",
-        "split": f"split.csv, SHA-256 {run.split.sha256}",
-        "look alike": f"{sum(alike)} images in {len(alike)} groups, each in one part and one fold",
-    }
-    if study:
-        facts["head"] = f"ridge {study.fit.ridge:g}, {study.folds.max() + 1} folds, nearest mean {study.centroids}"
-    if run.options.is_cross_fitted:
-        facts["exported"] = "fitted on all images but the test part; the figures are those of the heads of the folds"
-        facts["seed"] = str(recipe["seed"])
+def facts_of(run: Run, progress: Progress, study: HeadStudy | None, words: FactWords) -> Iterator[tuple[str, str]]:
+    """What a reader needs to make the model again: names, and what is said."""
+    options, root, alike = run.options, run.base.root, run.split.alike()
+    recipe, totals = asdict(options.recipe), {part: count.total() for part, count in run.split.counts().items()}
+    if root:
+        yield _fact(words.base, model=root.model, sha256=root.weights_sha256)
     else:
-        facts["recipe"] = ", ".join(f"{name} {value}" for name, value in recipe.items())
-        facts["best epoch"] = f"{progress.best['epoch']}, by the validation part" if progress.best else ""
+        yield _fact(words.scratch, init=options.init)
+    yield _fact(words.trained, layers=options.train)
+    augmentation = words.kept_augmentation if options.augment in KEPT else words.drawn_augmentation
+    yield _fact(augmentation, augment=options.augment, scale=options.scale)
+    counts = [f"{words.parts[part]} {total}" for part, total in totals.items() if total]
+    yield _fact(words.images, counts=words.comma.join(counts))
+    yield _fact(words.left_out, count=len(run.refused))
+    yield _fact(words.split, sha256=run.split.sha256)
+    yield _fact(words.look_alike, images=sum(alike), groups=len(alike))
+    if study:
+        yield _head_fact(study, words)
+    if options.is_cross_fitted:
+        yield words.exported
+        yield _fact(words.seed, seed=recipe["seed"])
+    else:
+        yield _fact(words.recipe, recipe=words.comma.join(f"{name} {value}" for name, value in recipe.items()))
+        if progress.best:
+            yield _fact(words.best_epoch, epoch=progress.best["epoch"])
     if again := run.trained_though_held_out:
-        facts["held out by the base"] = f"{again} of the images that are trained on"
-    return facts
+        yield _fact(words.trained_though_held_out, count=again)
+
+
+def _head_fact(study: HeadStudy, words: FactWords) -> tuple[str, str]:
+    mean = study.centroids
+    low, high = mean.interval
+    shares = {"mean": mean.value, "right": mean.right, "count": mean.count, "low": low, "high": high}
+    return _fact(words.head, ridge=study.fit.ridge, folds=study.folds.max() + 1, **shares)
+
+
+def _fact(words: tuple[str, str], **values: object) -> tuple[str, str]:
+    name, text = words
+    return name, text.format(**values)
 
 
 def predictions(measurement: Measurement) -> Iterator[tuple[object, ...]]:

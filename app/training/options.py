@@ -10,6 +10,7 @@ from app.training.augment import Augment, Scale
 from app.training.cut import Train
 from app.training.recipe import Recipe
 from app.training.scratch import Init
+from app.training.wording import Language
 
 # Augmentations of which a few views are kept; the others are drawn anew in every epoch.
 KEPT: frozenset[Augment] = frozenset({"none", "light"})
@@ -37,6 +38,7 @@ class Options:
     exclude: Path | None
     labels: Path | None
     ten_crop: bool
+    language: Language
     resume: bool
     workers: int
     feature_batch_size: int

@@ -19,9 +19,10 @@ from app.training.charts import line_chart, point_chart, reliability_chart
 from app.training.gallery import gallery
 from app.training.head_study import HeadStudy
 from app.training.loop import Row
-from app.training.measurement import ORIGINS, Measurement
+from app.training.measurement import Measurement
 from app.training.scores import Counts, Share, balanced_accuracy, macro_f1
 from app.training.split import Sample
+from app.training.wording import Wording
 
 # Beyond this many classes a matrix cannot be read, and the page would be large: the commonest confusions are listed.
 MATRIX_CLASSES = 25
@@ -57,74 +58,78 @@ class Contents:
     facts: Mapping[str, str]
 
 
-def write_report(path: Path, name: str, contents: Contents, *, data: Path, reader: Reader) -> None:
+def write_report(path: Path, name: str, contents: Contents, words: Wording, *, data: Path, reader: Reader) -> None:
     measurement, study = contents.measurement, contents.study
-    names = [label.label_en for label in measurement.labels]
-    wrong = [(one.sample, _answered(names, one.answered, one.probability, one.sample)) for one in measurement.mistakes]
+    names = [words.names(label)[0] for label in measurement.labels]
+    wrong = [
+        (one.sample, _mistake(words, names, one.answered, one.probability, one.sample)) for one in measurement.mistakes
+    ]
+    made = words.made.format(time=datetime.now(UTC))
     sections = [
-        f"<h1>{escape(name)}</h1><div class='quiet'>fine-tuned {datetime.now(UTC):%Y-%m-%d %H:%M} UTC</div>",
-        _cards(measurement),
-        "<h2>Training</h2>" + _curves(contents.history) if contents.history else "",
-        "<h2>More pictures</h2>" + _learning(measurement) if measurement.learning else "",
-        "<h2>Confusion matrix</h2>" + _confusions(measurement),
-        "<h2>Classes</h2>" + _classes(measurement),
-        "<h2>Calibration</h2>" + _calibration(measurement),
-        "<h2>None of these</h2>" + _known(measurement),
-        _suspects(study, names, data, reader) if study else "",
-        f"<h2>Worst mistakes ({len(wrong)} in all)</h2>" + gallery(wrong, data, reader),
-        "<h2>How it was made</h2>" + _facts(contents.facts),
+        f"<h1>{escape(name)}</h1><div class='quiet'>{made}</div>",
+        _cards(words, measurement),
+        f"<h2>{words.training}</h2>" + _curves(words, contents.history) if contents.history else "",
+        f"<h2>{words.more_pictures}</h2>" + _learning(words, measurement) if measurement.learning else "",
+        f"<h2>{words.confusion_matrix}</h2>" + _confusions(words, measurement.matrix, names),
+        f"<h2>{words.classes}</h2>" + _classes(words, measurement),
+        f"<h2>{words.calibration}</h2>" + _calibration(words, measurement),
+        f"<h2>{words.none_of_these}</h2>" + _known(words, measurement),
+        _suspects(words, study, names, data, reader) if study else "",
+        f"<h2>{words.mistakes.format(count=len(wrong))}</h2>" + gallery(wrong, data, reader, words.nothing),
+        f"<h2>{words.how_made}</h2>" + _facts(words, contents.facts),
     ]
     page = (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>{escape(name)}: report</title><style>{STYLE}</style><main>{''.join(sections)}</main></html>\n"
+        f"<!doctype html><html lang='{words.tag}'><meta charset='utf-8'>"
+        f"<meta name='viewport' content='width=device-width'><title>{escape(words.title.format(name=name))}</title>"
+        f"<style>{STYLE}</style><main>{''.join(sections)}</main></html>\n"
     )
     path.write_text(page, encoding="utf-8")
 
 
-def _cards(measurement: Measurement) -> str:
+def _cards(words: Wording, measurement: Measurement) -> str:
     low, high = measurement.held_out.interval
-    cards = [_share(measurement.held_out, f"images answered right (95% interval: {low:.1%} to {high:.1%})")]
-    cards += [_share(share, f"by {origin}: {ORIGINS[origin]}") for origin, share in measurement.by_origin.items()]
-    cards.append((f"{balanced_accuracy(measurement.classes):.2%}", "balanced accuracy: the mean over the classes"))
-    cards.append((f"{macro_f1(measurement.classes):.2%}", "macro F1"))
+    cards = [_share(measurement.held_out, words.accuracy_card, low=low, high=high)]
+    cards += [_share(share, words.origin_cards[origin]) for origin, share in measurement.by_origin.items()]
+    cards.append((f"{balanced_accuracy(measurement.classes):.2%}", words.balanced_card))
+    cards.append((f"{macro_f1(measurement.classes):.2%}", words.macro_f1_card))
     if measurement.ten_crop:
-        cards.append(_share(measurement.ten_crop, "the same images, with ten crops"))
-    cards.append((f"{measurement.temperature:.2f}", "temperature"))
+        cards.append(_share(measurement.ten_crop, words.ten_crop_card))
+    cards.append((f"{measurement.temperature:.2f}", words.temperature_card))
     bodies = (f"<div class='card'><b>{figure}</b><span>{escape(text)}</span></div>" for figure, text in cards)
     warning = ""
     if seen := measurement.answers.seen:
-        warning = f"<p class='warning'>The base was trained on {seen} of these images: the figures flatter.</p>"
+        warning = f"<p class='warning'>{words.seen.format(count=seen)}</p>"
     return f"{warning}<div class='cards'>{''.join(bodies)}</div>"
 
 
-def _share(share: Share, of: str) -> tuple[str, str]:
-    return f"{share.value:.2%}", f"of {share.count} {of}"
+def _share(share: Share, text: str, **interval: float) -> tuple[str, str]:
+    return f"{share.value:.2%}", text.format(count=share.count, **interval)
 
 
-def _curves(history: Sequence[Row]) -> str:
+def _curves(words: Wording, history: Sequence[Row]) -> str:
     def column(name: str) -> list[float]:
         return [row[name] for row in history]
 
-    loss = line_chart("Loss", {"training": column("train_loss"), "validation NLL": column("validation_nll")})
-    accuracy = {"training": column("train_accuracy"), "validation": column("validation_accuracy")}
-    return f"<div class='row'>{loss}{line_chart('Accuracy', accuracy, percent=True)}</div>"
+    loss = {words.training_line: column("train_loss"), words.validation_nll_line: column("validation_nll")}
+    accuracy = {words.training_line: column("train_accuracy"), words.validation_line: column("validation_accuracy")}
+    charts = line_chart(words.loss, loss) + line_chart(words.accuracy, accuracy, percent=True)
+    return f"<div class='row'>{charts}</div>"
 
 
-def _confusions(measurement: Measurement) -> str:
-    names = [label.label_en for label in measurement.labels]
-    return _commonest(measurement.matrix, names) if len(names) > MATRIX_CLASSES else _matrix(measurement.matrix, names)
+def _confusions(words: Wording, matrix: Counts, names: Sequence[str]) -> str:
+    return _commonest(words, matrix, names) if len(names) > MATRIX_CLASSES else _matrix(words, matrix, names)
 
 
-def _commonest(matrix: Counts, names: Sequence[str]) -> str:
+def _commonest(words: Wording, matrix: Counts, names: Sequence[str]) -> str:
     """The confusions that happened most often."""
     wrong = matrix * ~np.eye(len(matrix), dtype=bool)
     order = np.argsort(-wrong, axis=None, kind="stable")[:MATRIX_CLASSES]
     places = [divmod(int(place), len(names)) for place in order]
     rows = [[names[shown], names[answered], str(wrong[shown, answered])] for shown, answered in places]
-    return _table(["shown", "answered", "times"], [row for row in rows if row[2] != "0"])
+    return _table(words.confusion_columns, [row for row in rows if row[2] != "0"])
 
 
-def _matrix(matrix: Counts, names: Sequence[str]) -> str:
+def _matrix(words: Wording, matrix: Counts, names: Sequence[str]) -> str:
     body = ""
     for i, name in enumerate(names):
         shown = max(1, int(matrix[i].sum()))
@@ -134,75 +139,68 @@ def _matrix(matrix: Counts, names: Sequence[str]) -> str:
         )
         body += f"<tr><td>{escape(name)}</td>{cells}</tr>"
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    return f"<table><tr><th>shown \\ answered</th>{head}</tr>{body}</table>"
+    return f"<table><tr><th>{words.matrix_corner}</th>{head}</tr>{body}</table>"
 
 
-def _classes(measurement: Measurement) -> str:
+def _classes(words: Wording, measurement: Measurement) -> str:
     rows = [
-        [label.label_en, label.label_zh, _percent(q.precision), _percent(q.recall), _percent(q.f1), str(q.count)]
+        [*words.names(label), _percent(q.precision), _percent(q.recall), _percent(q.f1), str(q.count)]
         for label, q in zip(measurement.labels, measurement.classes, strict=True)
     ]
-    return _table(["class", "", "precision", "recall", "F1", "images"], rows)
+    return _table(words.class_columns, rows)
 
 
-def _calibration(measurement: Measurement) -> str:
-    chart = reliability_chart("Accuracy over confidence", measurement.before.bins, measurement.after.bins)
+def _calibration(words: Wording, measurement: Measurement) -> str:
+    before, after = measurement.before, measurement.after
+    series = {words.before: before.bins, words.after_temperature: after.bins}
+    chart = reliability_chart(words.reliability_chart, series, words.reliability_dot)
     rows = [
-        ["NLL", f"{measurement.before.nll:.4f}", f"{measurement.after.nll:.4f}"],
-        ["calibration error", f"{measurement.before.error:.4f}", f"{measurement.after.error:.4f}"],
+        [words.nll, f"{before.nll:.4f}", f"{after.nll:.4f}"],
+        [words.calibration_error, f"{before.error:.4f}", f"{after.error:.4f}"],
     ]
-    note = "<p class='quiet'>Each image is judged by the temperature that the others ask for.</p>"
-    return f"<div class='row'>{chart}<div>{_table(['', 'before', 'after'], rows)}{note}</div></div>"
+    note = f"<p class='quiet'>{words.calibration_note}</p>"
+    return f"<div class='row'>{chart}<div>{_table(['', words.before, words.after], rows)}{note}</div></div>"
 
 
-def _learning(measurement: Measurement) -> str:
+def _learning(words: Wording, measurement: Measurement) -> str:
     points = [(point.count, point.error) for point in measurement.learning]
     gain = measurement.gain
-    words = "Too few points, or too few mistakes, to say what more pictures would bring."
-    if gain is not None:
-        words = f"With twice the pictures you would gain about {100 * gain:.1f} percentage points."
-    chart = point_chart("Wrong answers after training on so many images", points, percent_x=False)
-    return f"<div class='row'>{chart}<p>{words}</p></div>"
+    said = words.no_gain if gain is None else words.gain.format(points=100 * gain)
+    chart = point_chart(words.learning_chart, points, percent_x=False)
+    return f"<div class='row'>{chart}<p>{said}</p></div>"
 
 
-def _known(measurement: Measurement) -> str:
-    chart = point_chart(
-        "Wrong among the answered (risk), over the share that is answered (coverage)",
-        [(point.coverage, point.risk) for point in measurement.curve],
-        percent_x=True,
-    )
+def _known(words: Wording, measurement: Measurement) -> str:
+    points = [(point.coverage, point.risk) for point in measurement.curve]
+    chart = point_chart(words.known_chart, points, percent_x=True)
     known = measurement.known
     if known is None:
         return chart
-    words = (
-        f"From a probability of {known.value:.3f} an answer counts as known: {known.coverage:.1%} of pictures "
-        f"like these, {known.risk:.2%} of them answered wrong. Below it the service says <code>known: false</code>."
-    )
-    return f"<div class='row'>{chart}<p>{words}</p></div>"
+    said = words.known_from.format(threshold=known.value, coverage=known.coverage, risk=known.risk)
+    return f"<div class='row'>{chart}<p>{said}</p></div>"
 
 
-def _suspects(study: HeadStudy, names: Sequence[str], data: Path, reader: Reader) -> str:
+def _suspects(words: Wording, study: HeadStudy, names: Sequence[str], data: Path, reader: Reader) -> str:
     shown = [
-        (sample, _answered(names, one.predicted, one.probability, sample))
+        (sample, _mistake(words, names, one.predicted, one.probability, sample))
         for one in study.suspects
         for sample in (study.samples[one.row],)
     ]
-    note = "<p class='quiet'>By heads that have not seen them. All are in suspects.csv, the most suspicious first.</p>"
-    return f"<h2>Labels that are probably wrong ({len(shown)})</h2>{note}" + gallery(shown, data, reader)
+    head = f"<h2>{words.suspects.format(count=len(shown))}</h2><p class='quiet'>{words.suspects_note}</p>"
+    return head + gallery(shown, data, reader, words.nothing)
 
 
-def _answered(names: Sequence[str], answered: int, probability: float, sample: Sample) -> str:
-    return (
-        f"answered <b>{escape(names[answered])}</b> ({probability:.1%}), labelled {escape(names[sample.class_index])}"
-    )
+def _mistake(words: Wording, names: Sequence[str], answered: int, probability: float, sample: Sample) -> str:
+    shown, labelled = escape(names[answered]), escape(names[sample.class_index])
+    return words.mistake.format(answered=shown, probability=probability, labelled=labelled)
 
 
-def _facts(facts: Mapping[str, str]) -> str:
+def _facts(words: Wording, facts: Mapping[str, str]) -> str:
     versions = {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
-        "platform": platform.platform(),
+        words.facts.platform: platform.platform(),
     }
     rows = [[name, value] for name, value in {**facts, **versions}.items()]
     return f"<pre>{escape(shlex.join(sys.argv))}</pre><div class='facts'>{_table(['', ''], rows)}</div>"

@@ -52,9 +52,11 @@ def test_titles_are_text() -> None:
 
 
 def test_true_probabilities_lie_on_the_diagonal() -> None:
-    chart = tree(reliability_chart("R", [Bin(3, 0.25, 0.25)], [Bin(1, 0.75, 0.75), Bin(2, 0.9, 0.5)]))
+    bins = {"before": [Bin(3, 0.25, 0.25)], "after": [Bin(1, 0.75, 0.75), Bin(2, 0.9, 0.5)]}
+    chart = tree(reliability_chart("R", bins, "{count} at {confidence:.0%}"))
     dashed = next(each.attrib for each in chart.iter("line") if "stroke-dasharray" in each.attrib)
     x1, y1, x2, y2 = (float(dashed[name]) for name in ("x1", "y1", "x2", "y2"))
+    assert [dot.findtext("title") for dot in chart.iter("circle")] == ["3 at 25%", "1 at 75%", "2 at 90%"]
     dots = [(float(dot.attrib["cx"]), float(dot.attrib["cy"])) for dot in chart.iter("circle")]
     above = [y - (y1 + (x - x1) / (x2 - x1) * (y2 - y1)) for x, y in dots]
     assert above[:2] == pytest.approx([0, 0], abs=0.2)

@@ -16,6 +16,7 @@ from app.training.loop import Progress
 from app.training.measurement import Answers, Measurement, measure
 from app.training.model_folder import facts_of, write_metrics, write_model, write_tensorboard
 from app.training.run import Run
+from app.training.wording import ENGLISH
 from tests.training.conftest import BASE
 from tests.training.test_run import prepare
 
@@ -71,8 +72,18 @@ def test_a_run_becomes_a_folder_that_tells_all_about_it(run: Run, store: Path) -
     assert not leftover.parent.exists()
 
 
+def test_the_report_is_in_the_language_that_was_asked_for(store: Path, pictures: Path) -> None:
+    run = prepare(store, pictures, "--name", "new", "--language", "zh")
+    write_model(run, PROGRESS, measured(run), None)
+    page = (ModelStore(store, "new").folder / "report.html").read_text(encoding="utf-8")
+    assert "<html lang='zh-CN'>" in page
+    assert "<tr><td>最佳轮次</td><td>第 2 轮，由验证集选出</td></tr>" in page
+    train = run.split.counts()["train"].total()
+    assert f"<tr><td>图片</td><td>训练集 {train}，" in page
+
+
 def test_the_facts_are_enough_to_make_it_again(run: Run) -> None:
-    facts = facts_of(run, PROGRESS)
+    facts = dict(facts_of(run, PROGRESS, None, ENGLISH.facts))
     assert run.base.root is not None
     assert facts["base"].startswith(f"{BASE}, weights SHA-256 {run.base.root.weights_sha256}")
     assert "seed 620" in facts["recipe"]

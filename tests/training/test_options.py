@@ -32,10 +32,22 @@ def test_every_option_arrives() -> None:
     options = parse(
         *("--base", "b", "--name", "n", "--augment", "paper", "--validation", "0.3", "--test", "0.1", "--resume"),
         *("--exclude", "e", "--labels", "l", "--ten-crop", "--workers", "3", "--feature-batch-size", "7"),
-        *("--checkpoint-seconds", "1.5", "--no-cache-features", "--no-amp", "--seed", "8", "--patience", "0"),
+        *(
+            "--checkpoint-seconds",
+            "1.5",
+            "--no-cache-features",
+            "--no-amp",
+            "--seed",
+            "8",
+            "--patience",
+            "0",
+            "--language",
+            "zh",
+        ),
     )
     assert (options.data, options.base, options.name, options.augment) == (Path("images"), "b", "n", "paper")
     assert (options.validation, options.test, options.resume, options.ten_crop) == (0.3, 0.1, True, True)
+    assert (options.language, parse().language) == ("zh", "en")
     assert (options.exclude, options.labels) == (Path("e"), Path("l"))
     assert (options.workers, options.feature_batch_size, options.checkpoint_seconds) == (3, 7, 1.5)
     assert options.cache_features is options.recipe.amp is False
@@ -53,6 +65,7 @@ def test_every_option_arrives() -> None:
         (["--validation", "1"], "must be at least 0 and less than 1"),
         (["--dropout", "-0.1"], "must be at least 0 and less than 1"),
         (["--train", "block4"], "invalid choice: 'block4'"),
+        (["--language", "fr"], "invalid choice: 'fr'"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(

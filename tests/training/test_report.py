@@ -1,4 +1,7 @@
 import re
+import shlex
+import sys
+from html import escape, unescape
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from app.training.gallery import LARGEST
 from app.training.measurement import NO_FOLD, Answers, Measurement, Origin, measure
 from app.training.report import MATRIX_CLASSES, Contents, write_report
 from app.training.split import Sample
+from app.training.wording import CHINESE, ENGLISH, Wording
 from tests.training.conftest import draw
 
 HISTORY = [
@@ -31,10 +35,10 @@ def measurement(names: list[str], wrong: set[int], count: int, seen: int = 0) ->
     return measure(labels, Answers(samples, origins, logits, folds, seen), 0.95)
 
 
-def write(folder: Path, found: Measurement) -> str:
+def write(folder: Path, found: Measurement, words: Wording = ENGLISH) -> str:
     path = folder / "report.html"
     contents = Contents(found, HISTORY, None, {"base": "vgg16 <real>"})
-    write_report(path, "cats & dogs", contents, data=folder, reader=Reader(10**8, exact=False))
+    write_report(path, "cats & dogs", contents, words, data=folder, reader=Reader(10**8, exact=False))
     return path.read_text(encoding="utf-8")
 
 
@@ -91,3 +95,23 @@ def test_of_many_classes_the_commonest_confusions_are_listed(tmp_path: Path) -> 
         ("c3", "c4", "2"),
         ("c0", "c1", "1"),
     ]
+
+
+def test_a_chinese_page_has_the_same_figures_and_no_english(tmp_path: Path) -> None:
+    for n in (3, 5):
+        draw(tmp_path / f"{n}.png", "dog", n)
+    found = measurement(["cat", "dog"], {3, 5}, 40, seen=2)
+    english, chinese = write(tmp_path, found), write(tmp_path, found, CHINESE)
+    assert "<html lang='en'>" in english
+    assert "<html lang='zh-CN'>" in chinese
+    numbers = r">[^<]*?(\d+\.\d+%?)"
+    assert sorted(re.findall(numbers, chinese)) == sorted(re.findall(numbers, english))
+    assert "预测为<b>cat的</b>" in chinese
+    assert "<tr><td>cat的</td><td>cat</td>" in chinese
+    english_titles = set(re.findall(r"<(?:h2|th|b)>([^<]*[a-z]{4}[^<]*)<", english))
+    assert len(english_titles) > 15
+    assert not [title for title in english_titles if f">{title}<" in chinese]
+    as_given = re.escape(escape(shlex.join(sys.argv)))  # the command, the versions and what the run was told
+    told = re.sub(rf"{as_given}|<style>.*?</style>|<div class='facts'>.*?</div>", "", chinese, flags=re.DOTALL)
+    told = unescape(re.sub(r"<[^>]*>", "\n", told))
+    assert not re.findall(r"[A-Za-z]{2,} +[A-Za-z]{2,}", told.replace("cats & dogs", ""))
