@@ -1,22 +1,16 @@
-// An answer: its classes as bars in both languages, what it cost, where the network looked, how to ask by program.
+// An answer: its classes as bars in both languages, and what it cost.
 
 import { element } from "./element.js";
 import { name, say } from "./language.js";
-import { lookButton } from "./looking.js";
 import { milliseconds, percent, whole } from "./numbers.js";
-import { canShowWhere } from "./options.js";
-import { snippets } from "./snippets.js";
 
 const DOUBTFUL = 0.3; // below it the network's first class means that it does not know; docs/api.md says so
 const STAGES = ["decode", "preprocess", "queue", "inference"];
 
-/** Fill a card's content. `ask` asks about the same photograph again, with more to ask. */
-export function showAnswer({ answer, asked, file, picture, content, ask }) {
-  const { predictions, model } = answer;
-  if (predictions[0].probability < DOUBTFUL) content.append(say(element("p", { class: "doubt" }), "answer.doubt"));
-  content.append(bars(predictions));
-  if (canShowWhere(model.name)) content.append(lookButton({ answer, picture, ask }));
-  content.append(cost(answer), snippets(file, asked));
+/** The classes, most probable first, and a word of doubt where there is room for it. */
+export function classes({ predictions }) {
+  const doubtful = predictions[0].probability < DOUBTFUL;
+  return [...(doubtful ? [say(element("p", { class: "doubt" }), "answer.doubt")] : []), bars(predictions)];
 }
 
 function bars(predictions) {
@@ -36,7 +30,8 @@ function row({ label_en, label_zh, probability }) {
   return element("li", {}, names, " ", share, bar);
 }
 
-function cost({ timing_ms, model, views }) {
+/** What the answer cost, folded away. */
+export function cost({ timing_ms, model, views }) {
   const took = say(element("summary"), "cost.total", { total: milliseconds(timing_ms.total) });
   const table = element("dl");
   const line = (key, value) =>

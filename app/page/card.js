@@ -1,14 +1,16 @@
 // One photograph on the page, from the moment it is chosen: on its way, answered, or refused in words.
 
-import { showAnswer } from "./answer.js";
+import { classes, cost } from "./answer.js";
 import { element, freshId } from "./element.js";
 import { has, name, say } from "./language.js";
+import { lookButton } from "./looking.js";
 import { bytes, percent, whole } from "./numbers.js";
-import { choices } from "./options.js";
+import { canShowWhere, choices } from "./options.js";
 import { enqueue } from "./queue.js";
 import { doubt, untilReady } from "./readiness.js";
 import { predict, Refusal } from "./service.js";
 import { shrink } from "./shrink.js";
+import { snippets } from "./snippets.js";
 
 export class Card {
   /** `announce` speaks to those who do not see, `refused` hears why there is no answer, `removed` that it is gone. */
@@ -17,8 +19,9 @@ export class Card {
     this.heading = element("h2", { id: freshId("photograph"), tabIndex: -1 }, file.name);
     this.content = element("div", { class: "content" });
     this.actions = element("div", { class: "actions" });
+    this.extras = element("div", { class: "extras" });
     this.picture = pictureOf(file);
-    const body = element("div", { class: "body" }, this.heading, this.content, this.actions);
+    const body = element("div", { class: "body" }, this.heading, this.content, this.actions, this.extras);
     this.root = element("article", { class: "card", "aria-labelledby": this.heading.id }, this.picture, body);
   }
 
@@ -92,9 +95,11 @@ export class Card {
     );
     name(this.picture.querySelector("[data-label]"), "picture.answered", { file: this.file.name, label: first.label_en });
     this.content.replaceChildren(facts(this.file, sent, answer.image));
-    const ask = (more) => predict(sent, this.file.name, { ...asked, ...more }, quietly());
-    showAnswer({ answer, asked, file: this.file, picture: this.picture, content: this.content, ask });
+    this.content.append(...classes(answer));
     this.#offer(["action.remove", () => this.#remove()]);
+    const ask = (more) => predict(sent, this.file.name, { ...asked, ...more }, quietly());
+    if (canShowWhere(answer.model.name)) this.actions.prepend(...lookButton({ answer, picture: this.picture, ask }));
+    this.extras.replaceChildren(cost(answer), snippets(this.file, asked));
     const labels = { file: this.file.name, en: first.label_en, zh: first.label_zh };
     this.announce("announce.answered", { ...labels, share: percent(first.probability) });
     this.#lead();

@@ -7,7 +7,7 @@ import { Refusal } from "./service.js";
 
 const OPACITY = 0.7;
 
-/** A button that shows and hides the heatmaps; the first time it asks for them. */
+/** A button that shows and hides the heatmaps, the first time it asks for them; and the place of an error. */
 export function lookButton({ answer, picture, ask }) {
   const button = say(element("button", { type: "button", class: "button small look", "aria-expanded": "false" }), "look.show");
   const failure = element("p", { class: "error-line", role: "alert" });
@@ -19,8 +19,9 @@ export function lookButton({ answer, picture, ask }) {
     } else panel.toggle();
     button.setAttribute("aria-expanded", String(panel.isOpen()));
     say(button, panel.isOpen() ? "look.hide" : "look.show");
+    if (panel.isOpen()) picture.scrollIntoView({ block: "nearest" }); // on a phone it is above
   });
-  return element("div", {}, button, failure);
+  return [button, failure];
 }
 
 async function asked(button, failure, ask, picture) {
