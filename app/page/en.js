@@ -32,7 +32,7 @@ export default {
   "options.evaluation": "How it looks",
   "options.evaluation_help": "More views are slower, and often a little surer.",
   "options.shrink": "Make large photographs smaller before they are sent",
-  "options.shrink_help": "A phone's 5 MB become about 0.3 MB. The networks see a few hundred pixels; the answer may differ by a percent or so.",
+  "options.shrink_help": "Much quicker to send; each answer says what it saved. The networks see a few hundred pixels, so what they say stays nearly the same.",
   "evaluation.single": "Once, at the middle",
   "evaluation.multi_crop": "At ten crops",
   "evaluation.dense": "At the whole photograph",

@@ -16,7 +16,7 @@ export function draw(canvas, values, box, most) {
     for (let x = 0; x < canvas.width; x += 1) {
       const value = between(values, (y + 0.5) / SMOOTH - 0.5, (x + 0.5) / SMOOTH - 0.5);
       const strength = most > 0 ? Math.max(0, value / most) : 0;
-      image.data.set([...colour(strength), Math.round(255 * Math.min(1, 1.6 * strength))], 4 * (y * canvas.width + x));
+      image.data.set([...colour(strength), Math.round(255 * Math.min(1, 1.4 * strength ** 1.5))], 4 * (y * canvas.width + x));
     }
   }
   pen.putImageData(image, 0, 0);

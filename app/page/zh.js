@@ -32,7 +32,7 @@ export default {
   "options.evaluation": "怎么看",
   "options.evaluation_help": "看得越多越慢，结果往往更可靠一些。",
   "options.shrink": "发送前缩小大照片",
-  "options.shrink_help": "手机拍的 5 MB 照片约变为 0.3 MB。网络只看几百个像素，结果可能相差百分之一左右。",
+  "options.shrink_help": "发送快得多，每个结果会说明省了多少。网络只看几百个像素，结果几乎不变。",
   "evaluation.single": "只看中间一次",
   "evaluation.multi_crop": "看十个裁剪",
   "evaluation.dense": "看整张照片",

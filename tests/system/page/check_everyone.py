@@ -96,10 +96,10 @@ def check_every_look(
     step("5-several")
 
 
-def check_the_readmes_screenshot(visit: Visit, request: pytest.FixtureRequest, guarded_url: str) -> None:
-    """As the page is with a model that was asked for. Only made anew if that is asked for."""
+def check_the_readmes_screenshot(visit: Visit, request: pytest.FixtureRequest) -> None:
+    """Made anew only if that is asked for; the README's own answer."""
     visitor = visit(size=(1000, 700))
-    visitor.choose(CAT)
+    visitor.choose(COFFEE)
     visitor.answered()
     visitor.look()
     visitor.page.evaluate("document.activeElement.blur()")
@@ -109,8 +109,9 @@ def check_the_readmes_screenshot(visit: Visit, request: pytest.FixtureRequest, g
 
 
 def picture_of(page: Page) -> bytes:
-    """The page without banner, in as many colours as a small file needs."""
-    page.locator("#fallback").evaluate("(one) => { one.hidden = true; }")
+    """The page as it is for a model that was asked for, without its foot, in as few colours as a small file needs."""
+    for part in ("#fallback", ".foot"):
+        page.locator(part).evaluate("(one) => { one.hidden = true; }")
     page.wait_for_timeout(600)
     whole = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
     packed = io.BytesIO()
