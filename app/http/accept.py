@@ -27,11 +27,8 @@ from app.serving.question import Question
 
 DEFAULT_TOP_K = 5
 MAX_QUERY_BYTES = 1024
-VALUES = {
-    "evaluation": f"one of {', '.join(ASKED)}",
-    "crops": f"one of {', '.join(CROPS)}",
-    "heatmap": "true or false",
-}
+CHOICES = {"evaluation": ", ".join(ASKED), "crops": ", ".join(CROPS), "heatmap": "true, false"}
+LEAST_TOP_K = 1
 
 
 def read_key(headers: Mapping[str, str]) -> str | None:
@@ -56,7 +53,9 @@ def _in_words(fault: ErrorDetails) -> str:
     name = fault["loc"][-1]
     if fault["type"] == "extra_forbidden":
         return f"There is no parameter {str(name)[:40]!r}; there are {', '.join(PredictQuery.model_fields)}."
-    return f"{name} must be {VALUES.get(str(name), 'a whole number, at least 1')}."  # the model may be any string
+    if name in CHOICES:
+        return f"{name} must be one of {CHOICES[str(name)]}."
+    return f"{name} must be a whole number, at least {LEAST_TOP_K}."  # the model may be any string
 
 
 class PredictQuery(BaseModel):
@@ -66,7 +65,9 @@ class PredictQuery(BaseModel):
 
     model: str | None = Field(None, description="A served model; default: the service's default model.")
     top_k: int | None = Field(
-        None, ge=1, description="How many classes to return; default: 5, or all of them if the model has fewer."
+        None,
+        ge=LEAST_TOP_K,
+        description="How many classes to return; default: 5, or all of them if the model has fewer.",
     )
     evaluation: Asked = Field(
         "single",

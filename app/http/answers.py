@@ -38,6 +38,7 @@ class _Answer(TypedDict):
     """What the answers to a single image and to one of several have in common."""
 
     predictions: list[Candidate]
+    known: NotRequired[bool]
     image: ImageInfo
     batch_size: int
     evaluation: Method
@@ -47,18 +48,18 @@ class _Answer(TypedDict):
 
 
 def prediction_response(context: RequestContext, model: ServedModel, prediction: Prediction) -> PredictionResponse:
-    return {"request_id": context.request_id, "model": model_ref(model), **_answer(context, prediction)}
+    return {"request_id": context.request_id, "model": model_ref(model), **_answer(context, model, prediction)}
 
 
 def batch_response(context: RequestContext, model: ServedModel, results: list[FileResult | Problem]) -> BatchResponse:
     return {"request_id": context.request_id, "model": model_ref(model), "results": results}
 
 
-def file_result(context: RequestContext, prediction: Prediction) -> FileResult:
-    return {"status": 200, **_answer(context, prediction)}
+def file_result(context: RequestContext, model: ServedModel, prediction: Prediction) -> FileResult:
+    return {"status": 200, **_answer(context, model, prediction)}
 
 
-def _answer(context: RequestContext, prediction: Prediction) -> _Answer:
+def _answer(context: RequestContext, model: ServedModel, prediction: Prediction) -> _Answer:
     image, stages = prediction.image, prediction.stages
     answer: _Answer = {
         "predictions": _candidates(prediction),
@@ -76,6 +77,8 @@ def _answer(context: RequestContext, prediction: Prediction) -> _Answer:
     }
     if prediction.heatmap is not None:
         _add_heatmap(answer, prediction.heatmap)
+    if model.manifest.known is not None:
+        answer["known"] = prediction.ranked[0].probability >= model.manifest.known.threshold
     return answer
 
 

@@ -29,6 +29,7 @@ TITLES = {
     "not_ready": "服务尚未就绪",
     "draining": "服务正在关闭",
     "deadline_exceeded": "已超过时限",
+    "evaluation_too_large": "评估的规模过大",
 }
 
 # As they stand in the code; {} is what differs from one occurrence to the next, {0} and {1} its places in Chinese.
@@ -58,6 +59,7 @@ SENTENCES = {
     "{} must be a whole number, at least {}.": "{0} 必须是不小于 {1} 的整数。",
     "{} is missing.": "缺少参数 {0}。",
     "{} must be a whole number.": "{0} 必须是整数。",
+    "{} must be one of {}.": "{0} 只能是以下之一：{1}。",
     "{} must be at least {}.": "{0} 不能小于 {1}。",
     "{} must be at most {}.": "{0} 不能大于 {1}。",
     "{} may have at most {} characters.": "{0} 最多 {1} 个字符。",
@@ -66,6 +68,33 @@ SENTENCES = {
     "top_k must be between 1 and {}, the classes of {}.": "top_k 必须在 1 到 {0} 之间，{1} 共有 {0} 个类别。",
     "{} must be a whole number of milliseconds from 1 to 999999999.": (
         "{0} 必须是 1 到 999999999 之间的整数，单位为毫秒。"
+    ),
+    # Several views
+    "{} has no dense form: {} has no fully connected layers of a fixed size that could become convolutions. multi_crop "
+    "works for every model.": (
+        "{0} 没有稠密形式：{1} 没有可以改写为卷积的固定尺寸全连接层。multi_crop 适用于所有模型。"
+    ),
+    "{} cannot tell which place speaks for a class: it has no heatmap.": (
+        "{0} 没有热力图：它无法指出图中哪个位置支持某个类别。"
+    ),
+    "crops belongs to multi_crop and dense_multi_crop, not to {}.": (
+        "crops 只用于 multi_crop 和 dense_multi_crop，不能用于 {0}。"
+    ),
+    "scales does not go with auto, which looks at the model's own scale.": (
+        "scales 不能与 auto 同时使用：auto 只按模型自身的尺度查看图片。"
+    ),
+    "scales must be whole numbers from {} to {}, separated by commas, such as 256,384,512.": (
+        "scales 必须是 {0} 到 {1} 之间的整数，用逗号分隔，例如 256,384,512。"
+    ),
+    "scales are at most {} different ones.": "scales 最多 {0} 个，且不能重复。",
+    "With heatmap, top_k may be at most {}.": "使用 heatmap 时，top_k 不能大于 {0}。",
+    "This request asks for {} views; at most {} are allowed.": "这个请求要查看 {0} 个视图，最多允许 {1} 个。",
+    "Its views have {} pixels; {} are allowed.": "所需的视图共 {0} 像素，最多允许 {1} 像素。",
+    "The views of this photograph have {} pixels; {} are allowed for it.": (
+        "这张照片的视图共 {0} 像素，最多允许 {1} 像素。"
+    ),
+    "At a scale of {} this photograph has {}x{} pixels; one that is looked at as a whole may have {}.": (
+        "按尺度 {0} 缩放后，这张照片为 {1}×{2} 像素；整张查看时最多 {3} 像素。"
     ),
     # The upload
     "This content type cannot carry an image. {}": "这种 Content-Type 不能用来发送图片。{0}",
@@ -113,6 +142,7 @@ SENTENCES = {
     # Room and time
     "A key may have {} images in flight at once.": "每个密钥最多可以同时处理 {0} 张图片。",
     "{} of {} images are in flight.": "正在处理 {0} 张图片，上限为 {1} 张。",
+    "Evaluations of {} views are in flight.": "正在处理的评估共有 {0} 个视图。",
     "A new request would wait {} s.": "新的请求需要等待 {0} 秒。",
     "The service has as many connections as it can hold.": "服务的连接数已达上限。",
     "The service holds as many uploads as it can.": "服务能容纳的上传已达上限。",

@@ -111,7 +111,7 @@ async def predict_batch(request: Request) -> Response:
         except errors.ServiceError as error:
             return problem(error, context.request_id, wording(error, context.language))
         answered.append(prediction)
-        return answers.file_result(context, prediction)
+        return answers.file_result(context, model, prediction)
 
     async with accepted(request, service.many_files) as (model, top_k, files, question):
         results = await asyncio.gather(*map(result_or_problem, files))

@@ -34,6 +34,14 @@ Views = Annotated[int, Field(description="How many views of the image were avera
 Evaluated = Annotated[
     Method, Field(description="What was done: with `auto`, what it came to; see `evaluation` of the request.")
 ]
+Known = Annotated[
+    bool,
+    Field(
+        description="False if the image probably shows none of the model's classes: the first probability is below "
+        "the threshold that was fitted when the model was trained. Absent for a model without one.",
+        examples=[True],
+    ),
+]
 
 
 class ModelRef(TypedDict):
@@ -106,6 +114,7 @@ class PredictionResponse(TypedDict):
     request_id: RequestId
     model: ModelRef
     predictions: list[Candidate]
+    known: NotRequired[Known]
     image: ImageInfo
     batch_size: BatchSize
     evaluation: Evaluated
@@ -130,6 +139,7 @@ class FileResult(TypedDict):
 
     status: Literal[200]
     predictions: list[Candidate]
+    known: NotRequired[Known]
     image: ImageInfo
     batch_size: BatchSize
     evaluation: Evaluated

@@ -5,7 +5,7 @@ from html import escape
 
 from app.inspecting.layers import Layer, Table
 
-COLUMN, ROW, GAP, MARGIN = 132, 22, 8, 16
+COLUMN, ROW, GAP, MARGIN = 168, 22, 8, 16
 BAND = "#eef1f6"
 COLOURS = {"conv": "#cfe0fb", "linear": "#fbe0cf", "max pool": "#e4e7ec", "response norm": "#e2d9f3"}
 SHOWN = tuple(COLOURS)
@@ -26,7 +26,7 @@ def draw(tables: Sequence[tuple[str, Table]], chosen: str) -> str:
         x = MARGIN + number * COLUMN
         if table.architecture == chosen:
             parts.append(
-                f'<rect x="{x + 2}" y="{MARGIN - 8}" width="{COLUMN - 4}" height="{bottom - MARGIN + 4}" rx="6" '
+                f'<rect x="{x + 2}" y="{MARGIN - 8}" width="{COLUMN - 4}" height="{bottom - MARGIN + 18}" rx="6" '
                 f'fill="{BAND}" stroke="#2f6fde" stroke-width="2"/>'
             )
         parts += [_text(x, MARGIN + 10, title, bold=True), _text(x, MARGIN + 28, table.architecture)]
@@ -35,7 +35,7 @@ def draw(tables: Sequence[tuple[str, Table]], chosen: str) -> str:
             parts += [_box(x, top + ROW * row, layer) for row, layer in enumerate(layers)]
         parts.append(_text(x, bottom - ROW + 4, f"{table.parameters / 1e6:.1f} M parameters"))
         parts.append(_text(x, bottom - ROW + 20, f"{table.multiply_adds / 1e9:.2f} G multiply-adds"))
-    height = bottom + ROW
+    height = bottom + ROW + 8
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'font-family="sans-serif" font-size="12" role="img" aria-label="{escape(chosen)} among the VGG networks">'

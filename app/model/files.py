@@ -80,6 +80,17 @@ def exchange(one: Path, other: Path) -> None:
     aside.rename(one)
 
 
+def replace_folder(staged: Path, folder: Path, previous: Path) -> None:
+    """Put a whole folder in a place, and what was there into ``previous``; there is one at every moment."""
+    if not folder.exists():
+        staged.rename(folder)
+        return
+    exchange(staged, folder)
+    shutil.rmtree(previous, ignore_errors=True)
+    previous.parent.mkdir(exist_ok=True)
+    staged.rename(previous)
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """A full or unwritable disk as an error that says so."""

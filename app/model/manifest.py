@@ -84,7 +84,21 @@ class Training(_Frozen):
     """What a fine-tuned model was trained and measured on."""
 
     split_sha256: str = Field(pattern=SHA256_PATTERN, description="Of `split.csv` beside the manifest.")
-    metrics: dict[str, float] = Field(description="Measured on the held-out pictures; see `report.html`.")
+    metrics: dict[str, float] = Field(
+        description="Measured on pictures that neither taught the model nor chose anything of it; see `report.html`."
+    )
+    classes: dict[str, dict[str, float]] | None = Field(
+        None, description="Precision, recall, F1 and number of pictures of each class, by its English label."
+    )
+
+
+class Known(_Frozen):
+    """When a picture counts as one of the model's classes: below ``threshold`` it is said to be none of them."""
+
+    threshold: float = Field(ge=0, le=1, description="Of the first answer's probability.")
+    coverage: float = Field(ge=0, le=1, description="Share of held-out pictures at or above it.")
+    risk: float = Field(ge=0, le=1, description="Share of wrong answers among those.")
+    curve: tuple[Triple, ...] = Field((), description="Other thresholds: (threshold, coverage, risk).")
 
 
 class Manifest(_Frozen):
@@ -99,6 +113,7 @@ class Manifest(_Frozen):
     weights: WeightsOrigin
     base: Base | None = Field(None, description="With a base, the weights file holds only what differs from it.")
     training: Training | None = None
+    known: Known | None = Field(None, description="Fitted on held-out pictures; without it nothing is said unknown.")
 
     @field_validator("labels")
     @classmethod

@@ -13,7 +13,7 @@ from app.model.labels import Label
 from app.model.manifest import Manifest, WeightsOrigin
 
 # Fields of a manifest that may change without its weights having to be made again: these still are what it names.
-RENEWABLE = frozenset({"version", "preprocessing", "temperature", "classes"})
+RENEWABLE = frozenset({"version", "preprocessing", "temperature", "classes", "known"})
 TIED = ("version", "architecture", "preprocessing", "temperature", "base", "training")
 
 
@@ -87,6 +87,8 @@ def meaning_of(manifest: Manifest, labels: Sequence[Label]) -> dict[str, str]:
     said = manifest.model_dump(mode="json", exclude_defaults=True)
     parts = {name: said.get(name) for name in TIED}
     parts["tensor_names"] = manifest.weights.tensor_names
+    if "known" in said:  # an added field: what was prepared before it has no digest of it
+        parts["known"] = said["known"]
     parts["classes"] = [label.wnid or label.label_en for label in labels]
     return {name: _digest(value) for name, value in parts.items()}
 

@@ -14,6 +14,8 @@ from app.errors import ModelError, WeightsInvalid
 from app.model.files import disk_errors, sha256_of_open
 from app.model.receipt import Receipt
 
+PREVIOUS = ".previous"  # in the store: what each model replaced, to go back to
+
 
 class Unavailable(BaseModel):
     """A note that the weights could not be obtained, so that the next start does not wait for the network again."""

@@ -6,15 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.errors import ModelError, NotPrepared
-from app.model.files import copy_atomically, disk_errors, exchange, write_atomically
+from app.model.files import copy_atomically, disk_errors, exchange, replace_folder, write_atomically
 from app.model.library import Library
 from app.model.manifest import Manifest, parse_manifest
 from app.model.receipt import meaning_of
 from app.model.sharing import read_weights
+from app.model.store import PREVIOUS
 from app.model.weights import fit
 
 # Folders of the store that hold a model by its name, and that nothing is served from.
-STAGED, PREVIOUS = ".staged", ".previous"
+STAGED = ".staged"
 
 
 def install(source: Path, library: Library, name: str | None = None) -> tuple[Manifest, bool]:
@@ -36,7 +37,7 @@ def install(source: Path, library: Library, name: str | None = None) -> tuple[Ma
         _check(manifest, staging, library)
         if store.is_prepared() and _is_same(manifest, staging, library):
             return manifest, False
-        _replace(staged.folder, store.folder, _kept_in(library, PREVIOUS).store(manifest.name).folder)
+        replace_folder(staged.folder, store.folder, _kept_in(library, PREVIOUS).store(manifest.name).folder)
     return manifest, True
 
 
@@ -106,14 +107,3 @@ def _is_same(manifest: Manifest, staging: Library, library: Library) -> bool:
     """Whether the store has this very model: to replace it would lose the one before."""
     staged, there = (place.store(manifest.name).read_receipt() for place in (staging, library))
     return staged.weights_sha256 == there.weights_sha256 and library.manifest(manifest.name) == manifest
-
-
-def _replace(staged: Path, folder: Path, previous: Path) -> None:
-    """There is a whole model under the name at every moment."""
-    if not folder.exists():
-        staged.rename(folder)
-        return
-    exchange(staged, folder)
-    shutil.rmtree(previous, ignore_errors=True)
-    previous.parent.mkdir(exist_ok=True)
-    staged.rename(previous)

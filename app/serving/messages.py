@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from typing import Any, NamedTuple
 
+from pydantic_core import from_json
+
 from app.errors import InternalError, ServiceError
 from app.model.evaluation import Evaluation
 
@@ -66,7 +68,7 @@ class Wire(asyncio.Protocol):
                 return
             content = bytes(self._received[LENGTH.size : end])
             del self._received[:end]
-            for message in json.loads(content):
+            for message in from_json(content):
                 self._on_message(self, message)
 
 

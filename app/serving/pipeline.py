@@ -89,7 +89,8 @@ class Pipeline:
         regions = reading.regions
         if question.auto:
             centre = regions[0].one(CENTRE_OF_TEN)
-            glance = await self.inference.submit(model, centre.alone(), max(2, top_k))
+            two_at_least = min(max(2, top_k), len(model.labels))
+            glance = await self.inference.submit(model, centre.alone(), two_at_least)
             if not (is_close(glance.value) and self._can_go_on(plan_of(evaluation, model).work, question)):
                 if not evaluation.heatmap:
                     found = _ranked(model, glance.value[:top_k])

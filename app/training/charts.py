@@ -10,6 +10,7 @@ WIDTH, HEIGHT = 420, 260
 LEFT, RIGHT, TOP, BOTTOM = 52, 24, 14, 30
 COLOURS = ("#2f6fde", "#d9632a", "#3a9d5d", "#8a5bd1")
 TICKS = 4
+FEW_POINTS = 12  # which get a dot each
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,27 @@ def reliability_chart(title: str, before: Sequence[Bin], after: Sequence[Bin]) -
             for one in bins
         ]
     return _figure(title, parts, {"before": COLOURS[0], "after temperature": COLOURS[1]})
+
+
+def point_chart(title: str, points: Sequence[tuple[float, float]], *, percent_x: bool) -> str:
+    """A line through points (x, share), from the smallest x on."""
+    ordered = sorted(points)
+    highest = max((y for _, y in ordered), default=0.0) or 0.01
+    left, right = (0.0, 1.0) if percent_x else (0.0, max((x for x, _ in ordered), default=1.0))
+    x, y = _axes(left, right, 0.0, highest * 1.08)
+    labels = "".join(
+        f'<text x="{x.place(tick):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">'
+        f"{f'{tick:.0%}' if percent_x else f'{tick:.0f}'}</text>"
+        for tick in x.ticks()
+    )
+    line = " ".join(f"{x.place(one):.1f},{y.place(other):.1f}" for one, other in ordered)
+    drawn = f'<polyline points="{line}" fill="none" stroke="{COLOURS[0]}" stroke-width="2"/>'
+    if len(ordered) <= FEW_POINTS:
+        drawn += "".join(
+            f'<circle cx="{x.place(one):.1f}" cy="{y.place(other):.1f}" r="3" fill="{COLOURS[0]}"/>'
+            for one, other in ordered
+        )
+    return _figure(title, [_grid(y, percent=True), labels, drawn], {})
 
 
 def _axes(left: float, right: float, low: float, high: float) -> tuple[Axis, Axis]:

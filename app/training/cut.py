@@ -13,7 +13,7 @@ from app.model.manifest import Preprocessing
 from app.model.network import Normalise, build_architecture, load_tensors, place
 from app.training.dropout import RowDropout, replace_dropout
 
-Train = Literal["head", "classifier", "block5", "all"]
+Train = Literal["head", "classifier", "block5", "fine-tune", "all"]
 TRAIN: tuple[Train, ...] = get_args(Train)
 HEAD_STD = 0.01  # torchvision's own initialisation of VGG's linear layers
 
@@ -41,16 +41,40 @@ class CutNetwork:
     whole: nn.Module
     frozen: Frozen
     trained: nn.Sequential
+    learns_statistics: bool = False
 
     def to(self, device: torch.device) -> None:
         self.frozen.to(device)
         self.trained.to(device)
+
+    def train_mode(self) -> None:
+        """Dropout works. Batch norm keeps the base's statistics: those of a small batch are worse, and would depend on
+        how many processes or passes share it. From scratch there are none to keep."""
+        self.trained.train()
+        if not self.learns_statistics:
+            for layer in self.trained.modules():
+                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    layer.eval()
+
+    @property
+    def before_head(self) -> nn.Sequential:
+        """The trained layers up to the last dropout: what the head is shown."""
+        return self.trained[:-2]
+
+    @property
+    def head(self) -> nn.Linear:
+        return cast(nn.Linear, self.trained[-1])
 
     def trained_names(self) -> list[str]:
         """The names of the tensors that training may change, running statistics included."""
         own = {id(tensor) for tensor in (*self.trained.parameters(), *self.trained.buffers())}
         state = self.whole.state_dict(keep_vars=True)
         return [name for name, tensor in state.items() if id(tensor) in own]
+
+    def frozen_tensors(self) -> dict[str, Tensor]:
+        """Those that decide what the frozen side makes of an image."""
+        trained = set(self.trained_names())
+        return {name: tensor for name, tensor in self.whole.state_dict().items() if name not in trained}
 
     def trained_tensors(self) -> dict[str, Tensor]:
         state = self.whole.state_dict()
@@ -76,6 +100,7 @@ def cut_network(
     dropout: float = 0.5,
     seed: int = 0,
     keep_head: bool = False,
+    learns_statistics: bool = False,
 ) -> CutNetwork:
     """The base's network with a new head for ``classes``, cut where ``train`` says.
 
@@ -91,7 +116,9 @@ def cut_network(
     _own_memory(trained)
     replace_dropout(trained, dropout)
     layers = nn.Sequential(Normalise(preprocessing), *frozen)
-    return CutNetwork(network, Frozen(layers), nn.Sequential(*trained).requires_grad_(requires_grad=True))
+    frozen_side = Frozen(layers)  # which may hold the others as well, and comes first
+    trained_side = nn.Sequential(*trained).requires_grad_(requires_grad=True)
+    return CutNetwork(network, frozen_side, trained_side, learns_statistics)
 
 
 def _draw_head(network: nn.Module, classes: int, seed: int) -> dict[str, Tensor]:
@@ -112,6 +139,7 @@ def _cut_vgg(network: nn.Module, train: Train) -> tuple[list[nn.Module], list[nn
         "head": len(layers) - 2,  # the last dropout learns nothing, but it works on what the head is shown
         "classifier": len(layers) - len(classifier),
         "block5": pools[-2] + 1,
+        "fine-tune": pools[-2] + 1,
         "all": 0,
     }[train]
     return layers[:cut], layers[cut:]

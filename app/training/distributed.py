@@ -1,5 +1,6 @@
 """One process or several (``torchrun``): who am I, and what do we know together."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,19 +21,31 @@ from app.settings import Settings
 T = TypeVar("T")
 # The first process may decode 25,000 files before it meets the others.
 TIMEOUT = timedelta(hours=4)
+logger = logging.getLogger(__name__)
 
 
 def choose_device(settings: Settings) -> torch.device:
-    """The settings' device; with several processes on CUDA, each its own."""
+    """The settings' device; with several processes on CUDA, each its own as far as they go round."""
     device = resolve_device(settings.device)
     if device.type == "cuda" and "LOCAL_RANK" in os.environ:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        rank, devices = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        device = torch.device("cuda", rank % devices if devices else rank)
     if device.type == "cuda":
         torch.cuda.set_device(device)
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.deterministic = True
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
     return device
+
+
+def choose_backend(device: torch.device, processes: int, devices: int) -> str:
+    """How the processes of one machine talk. NCCL refuses two on one device; gloo does not, and takes longer."""
+    if device.type != "cuda":
+        return "gloo"
+    if processes > devices:
+        logger.warning("%d processes share %d CUDA devices: they exchange gradients by gloo.", processes, devices)
+        return "gloo"
+    return "nccl"
 
 
 class Ranks:
@@ -43,7 +56,8 @@ class Ranks:
         self.world = int(os.environ.get("WORLD_SIZE", "1"))
         self.device = device
         if self.world > 1:
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+            here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+            dist.init_process_group(choose_backend(device, here, torch.cuda.device_count()), timeout=TIMEOUT)
 
     @property
     def is_first(self) -> bool:

@@ -11,8 +11,8 @@ from app.errors import ModelError
 from app.model.evaluation import CROPS
 from app.model.wish import ASKED, Wish
 from app.settings import read_settings
+from app.training.arguments import EXCLUDE, positive
 from app.training.evaluation import Question, evaluate
-from app.training.options import EXCLUDE, positive
 from app.training.terminal import terminal
 
 INTERRUPTED = 130

@@ -1,9 +1,11 @@
 """A prepared model measured on a folder of labelled images, through the service's own decode and preprocess."""
 
 import csv
+import hashlib
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import cast
@@ -27,6 +29,8 @@ from app.settings import Settings
 from app.training.ahead import map_ahead
 from app.training.classes import match_classes
 from app.training.data import LabelledFile, Refused, list_images, read_exclusions
+from app.training.lineage import Lineage, are_among, read_lineage
+from app.training.looks import Look
 from app.training.scores import Share, calibration_error, nll, reliability, top_share
 from app.training.terminal import progress_bar
 
@@ -52,7 +56,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``logits`` are divided by the model's temperature: their softmax is what the service answers."""
+    """``logits`` are divided by the model's temperature: their softmax is what the service answers.
+
+    ``seen`` counts the images, or copies of them, that the model was trained on ("train") or that chose
+    something of it.
+    """
 
     model: LoadedModel
     files: list[LabelledFile]
@@ -60,6 +68,7 @@ class Evaluation:
     targets: Tensor
     logits: Tensor
     seconds: float
+    seen: Counter[str] = field(default_factory=Counter)
 
     def top(self, k: int) -> Share:
         return top_share(self.logits, self.targets, k)
@@ -73,6 +82,10 @@ class Evaluation:
         lines.append(f"NLL {nll(self.logits, self.targets):.4f}, calibration error {calibration_error(bins):.4f}")
         speed = f"{len(self.files) / self.seconds:.1f} images/s"
         lines.append(f"{speed} on {self.model.device} in {self.model.precision}, decoding included")
+        if trained := self.seen["train"]:
+            lines.append(f"the model was trained on {trained} of these {len(self.files)} images: the figures flatter")
+        if chose := self.seen.total() - self.seen["train"]:
+            lines.append(f"{chose} of these images chose the model's epoch or fitted its temperature")
         if self.refused:
             first = self.refused[0]
             lines.append(f"files left out: {len(self.refused)}, such as {first.path}: {first.reason}")
@@ -99,6 +112,7 @@ def evaluate(question: Question, settings: Settings) -> Evaluation:
     listing = list_images(question.data, read_exclusions(question.exclude))
     Library.from_settings(settings).require_prepared(question.model)
     model = load_model(question.model, settings)
+    lineage = read_lineage(Library.from_settings(settings).store(question.model).folder)
     indices = match_classes(listing.classes, model.labels, f"Model {question.model!r}")
     began = time.perf_counter()
     found = list(_logits(question, model, listing.files, settings))
@@ -109,7 +123,30 @@ def evaluate(question: Question, settings: Settings) -> Evaluation:
     if not logits:
         raise ModelError(f"None of the {len(found)} images in {question.data} can be decoded.")
     targets = torch.tensor([indices[image.class_name] for image in images])
-    return Evaluation(model, images, [*listing.refused, *refused], targets, torch.stack(logits), seconds)
+    seen = count_seen(lineage, question.data, images, Reader(settings.max_pixels, exact=True), question.workers)
+    return Evaluation(model, images, [*listing.refused, *refused], targets, torch.stack(logits), seconds, seen)
+
+
+def count_seen(
+    lineage: Lineage, root: Path, images: Sequence[LabelledFile], reader: Reader, workers: int
+) -> Counter[str]:
+    """How many of the images, or of copies of them, had each part in making the model."""
+    if not lineage.seen:
+        return Counter()
+
+    def look_at(file: LabelledFile) -> tuple[str, Look]:
+        data = (root / file.path).read_bytes()
+        return hashlib.sha256(data).hexdigest(), Look.of(reader.photograph(data))
+
+    with progress_bar("Comparing with what the model has seen", len(images), "image") as bar:
+        pictures = []
+        for found in map_ahead(look_at, images, workers, 4 * workers):
+            pictures.append(found)
+            bar.update()
+    taught = lineage.taught(pictures)
+    chose = are_among(pictures, [one for one in lineage.seen if one.part != "train"])
+    counts = {"train": sum(taught), "chose": sum(b and not a for a, b in zip(taught, chose, strict=True))}
+    return Counter({part: count for part, count in counts.items() if count})
 
 
 def _logits(

@@ -1,6 +1,5 @@
 """From a trained network to a model in the store: what changed, and everything that says how it came to be."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from app.model.files import sha256_of, write_atomically
+from app.model.files import replace_folder, sha256_of, write_atomically
 from app.model.labels import Label
 from app.model.manifest import Manifest
 from app.model.receipt import Receipt, meaning_of
-from app.model.store import ModelStore
+from app.model.store import PREVIOUS, ModelStore
 from app.model.weights import write_safetensors
 
 PATIENCE_S = 60.0  # for who else is changing the same model
@@ -32,10 +31,11 @@ def export(
 ) -> Receipt:
     """Make ``models/<name>/`` of the files staged so far, the weights and the manifest.
 
-    Everything is written whole beside it first and then moved in; the receipt comes last, and nobody loads a model
-    without one. A service that is running keeps what it has mapped. Raises ``ModelError`` when the disk is full.
+    The folder is made whole beside it, with its receipt, and then changes places with the one that is there: at every
+    moment there is one that can be served, and ``prepare_model.py --roll-back`` finds the old one. A service that is
+    running keeps what it has mapped. Raises ``ModelError`` when the disk is full.
     """
-    weights = staged / store.weights.name
+    weights, folder = staged / store.weights.name, store.folder
     write_safetensors(tensors, weights)
     write_atomically(staged / store.manifest.name, manifest)
     digest, size = sha256_of(weights), weights.stat().st_size
@@ -50,12 +50,7 @@ def export(
         torch_version=torch.__version__,
         manifest_sha256=meaning_of(manifest, labels),
     )
+    write_atomically(staged / store.receipt.name, receipt)
     with store.locked(PATIENCE_S):
-        store.folder.mkdir(exist_ok=True)
-        store.receipt.unlink(missing_ok=True)
-        for path in staged.iterdir():
-            if path.is_dir():  # which no rename replaces
-                shutil.rmtree(store.folder / path.name, ignore_errors=True)
-            path.replace(store.folder / path.name)
-        write_atomically(store.receipt, receipt)
+        replace_folder(staged, folder, folder.parent / PREVIOUS / folder.name)
     return receipt

@@ -8,8 +8,8 @@ rows nobody names, never a name without its row.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from io import BufferedWriter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from app.image.views import Pixels
+from app.model.files import disk_errors
 from app.training.cut import Frozen
 
 Rows = NDArray[np.float32]
@@ -70,14 +71,16 @@ class FeatureCache:
         """Add rows, batch by batch."""
         names, rows = self.folder / f"{shard}.digests", self.folder / f"{shard}.rows"
         whole = len(_read_digests(names)) if names.is_file() else 0
-        with names.open("ab") as names_file, rows.open("ab") as rows_file:
+        # Unbuffered: what a full disk did not take must not be tried again when the file is closed.
+        with disk_errors(rows), names.open("ab", 0) as names_file, rows.open("ab", 0) as rows_file:
             names_file.truncate(whole * DIGEST_LINE)
             rows_file.truncate(whole * self.width * VALUE_BYTES)
             for digests, values in batches:
-                rows_file.write(np.ascontiguousarray(values, np.float32).tobytes())
-                _sync(rows_file)
-                names_file.write("".join(f"{digest}\n" for digest in digests).encode())
-                _sync(names_file)
+                with disk_errors(rows):
+                    rows_file.write(np.ascontiguousarray(values, np.float32).tobytes())
+                    _sync(rows_file)
+                    names_file.write("".join(f"{digest}\n" for digest in digests).encode())
+                    _sync(names_file)
 
 
 def _read_digests(path: Path) -> list[str]:
@@ -85,9 +88,17 @@ def _read_digests(path: Path) -> list[str]:
     return data[: len(data) // DIGEST_LINE * DIGEST_LINE].decode().split()
 
 
-def _sync(file: BufferedWriter) -> None:
-    file.flush()
+def _sync(file: FileIO) -> None:
     os.fsync(file.fileno())
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, shapes and every bit: of what really computes, whatever it is called."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def feature_shape(frozen: Frozen, crop: int, device: torch.device) -> tuple[int, ...]:
@@ -105,10 +116,10 @@ def compute_rows(
     device: torch.device,
     bar: "tqdm[None]",
 ) -> Iterator[tuple[Sequence[str], Rows]]:
-    """Run the frozen side over images, in batches."""
+    """Run the frozen side over images (views, crop, crop, 3) each, in batches; the views' features lie in one row."""
     for start in range(0, len(digests), batch_size):
         some = digests[start : start + batch_size]
-        batch = np.stack([next(images) for _ in some])
+        batch = np.concatenate([next(images) for _ in some])
         features = frozen(torch.from_numpy(batch).permute(0, 3, 1, 2).to(device))
-        yield some, features.flatten(1).float().cpu().numpy()
+        yield some, features.float().cpu().numpy().reshape(len(some), -1)
         bar.update(len(some))

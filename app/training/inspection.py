@@ -2,29 +2,31 @@
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from PIL import Image
 
 from app.errors import ServiceError
 from app.image.reader import Reader
+from app.model.files import disk_errors
 from app.training.ahead import map_ahead
-from app.training.data import LabelledFile, Listing, Refused
+from app.training.data import Folder, LabelledFile, Listing, Refused
+from app.training.looks import Look
 from app.training.terminal import progress_bar
 
-LOOK_SIDE = 8
+CACHE = "looks.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """``look`` is a difference hash: 64 bits, whether each of 8 x 8 cells is brighter than its right neighbour."""
+    """Of one file's bytes. Without a ``look`` there is a ``fault``; those are not remembered, since another limit or
+    another decoder may find none."""
 
     sha256: str
-    fault: str | None
-    look: str | None
+    pixels: int
+    look: Look | None
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,14 @@ class UsableImage:
 
     path: str
     class_name: str
-    part: str | None
+    part: Folder | None
     sha256: str
-    look: str
+    look: Look
 
 
-def inspect(listing: Listing, cache: Path, reader: Reader, workers: int) -> tuple[list[UsableImage], list[Refused]]:
+def inspect(
+    listing: Listing, cache: Path, reader: Reader, max_pixels: int, workers: int
+) -> tuple[list[UsableImage], list[Refused]]:
     """The usable images, and those left out: undecodable ones, copies, and copies that are labelled differently.
 
     Of files with the same bytes the first stays, so that no image can lie on both sides of a split; when their labels
@@ -47,38 +51,31 @@ def inspect(listing: Listing, cache: Path, reader: Reader, workers: int) -> tupl
     known = _read(cache)
 
     def look_at(file: LabelledFile) -> Inspection:
-        data = (listing.root / file.path).read_bytes()
+        try:
+            data = (listing.root / file.path).read_bytes()
+        except OSError as error:  # a link that leads nowhere, or a file that is somebody else's
+            return Inspection(f"unread {file.path}", 0, None, f"cannot be read ({error.strerror})")
         sha256 = hashlib.sha256(data).hexdigest()
-        return known.get(sha256) or _decode(data, sha256, reader)
+        seen = known.get(sha256)
+        return seen if seen and seen.pixels <= max_pixels else _decode(data, sha256, reader)
 
     found = []
     with progress_bar("Decoding every file once", len(listing.files), "file") as bar:
         for one in map_ahead(look_at, listing.files, workers, 4 * workers):
             found.append(one)
             bar.update()
-    _write(cache, known | {one.sha256: one for one in found})
+    if any(one.look and one.sha256 not in known for one in found):
+        with disk_errors(cache):
+            _write(cache, known | {one.sha256: one for one in found if one.look})
     return _sort_out(listing.files, found)
-
-
-def alike_across_parts(parts: Sequence[tuple[str, UsableImage]]) -> list[tuple[str, str]]:
-    """Pairs of paths that look the same and lie in different parts; they are reported, nobody decides for the user."""
-    first_by_look: dict[str, tuple[str, UsableImage]] = {}
-    pairs = []
-    for part, image in parts:
-        first_part, first = first_by_look.setdefault(image.look, (part, image))
-        if part != first_part:
-            pairs.append((first.path, image.path))
-    return pairs
 
 
 def _decode(data: bytes, sha256: str, reader: Reader) -> Inspection:
     try:
         image = reader.photograph(data)
     except ServiceError as error:
-        return Inspection(sha256, error.detail, None)
-    gray = np.asarray(image.convert("L").resize((LOOK_SIDE + 1, LOOK_SIDE), Image.Resampling.BOX))
-    bits = np.packbits(gray[:, :-1] > gray[:, 1:])
-    return Inspection(sha256, None, bits.tobytes().hex())
+        return Inspection(sha256, 0, None, error.detail)
+    return Inspection(sha256, image.width * image.height, Look.of(image))
 
 
 def _sort_out(files: Sequence[LabelledFile], found: Sequence[Inspection]) -> tuple[list[UsableImage], list[Refused]]:
@@ -89,7 +86,7 @@ def _sort_out(files: Sequence[LabelledFile], found: Sequence[Inspection]) -> tup
     refused = []
     for file, one in zip(files, found, strict=True):
         if one.look is None:
-            refused.append(Refused(file.path, one.fault or "undecodable"))
+            refused.append(Refused(file.path, one.fault))
         elif len(classes[one.sha256]) > 1:
             names = " and ".join(sorted(classes[one.sha256]))
             refused.append(Refused(file.path, f"the same bytes are labelled {names}"))
@@ -103,12 +100,13 @@ def _sort_out(files: Sequence[LabelledFile], found: Sequence[Inspection]) -> tup
 def _read(cache: Path) -> dict[str, Inspection]:
     if not cache.is_file():
         return {}
-    lines = cache.read_text(encoding="utf-8").splitlines()
-    return {one.sha256: one for one in (Inspection(**json.loads(line)) for line in lines)}
+    lines = map(json.loads, cache.read_text(encoding="utf-8").splitlines())
+    return {sha256: Inspection(sha256, pixels, Look.parse(look)) for sha256, pixels, look in lines}
 
 
 def _write(cache: Path, known: dict[str, Inspection]) -> None:
+    """Under a name of this process's own first: several may have inspected the same folder."""
     cache.parent.mkdir(parents=True, exist_ok=True)
-    part = cache.with_suffix(".part")
-    part.write_text("".join(f"{json.dumps(asdict(one))}\n" for one in known.values()), encoding="utf-8")
-    part.replace(cache)
+    with tempfile.NamedTemporaryFile("w", dir=cache.parent, suffix=".part", delete=False, encoding="utf-8") as file:
+        file.writelines(f"{json.dumps([one.sha256, one.pixels, str(one.look)])}\n" for one in known.values())
+    Path(file.name).replace(cache)

@@ -6,6 +6,7 @@ nor the point of interruption changes a draw.
 """
 
 import logging
+import math
 import signal
 import threading
 import time
@@ -15,15 +16,17 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
+from app.errors import ModelError
+from app.training.batches import epoch_batches, pieces
 from app.training.checkpoint import State
 from app.training.cut import CutNetwork
 from app.training.distributed import Ranks, cpu_copy
+from app.training.mixing import mixed
 from app.training.recipe import Recipe, make_optimizer, make_scheduler, seed_for, step_scheduler
 from app.training.sources import Source
 from app.training.split import Sample
@@ -35,6 +38,7 @@ SUMMARY = (
     "epoch {epoch}: loss {train_loss:.4f}; validation {validation_accuracy:.2%}, NLL {validation_nll:.4f}; "
     "{seconds:.1f} s, {images_per_second:.1f} images/s"
 )
+DIVERGED = 100.0  # times the loss of guessing
 logger = logging.getLogger(__name__)
 
 
@@ -79,8 +83,17 @@ class Trainer:
         self._trained = ranks.wrap(network.trained)
         # Of the epoch under way, in this process: loss, right answers, images.
         self._sums = torch.zeros(3, dtype=torch.float64, device=ranks.device)
+        self._class_weights = self._weigh_classes()
         self._saved_at = time.monotonic()
         self._interrupted = False
+
+    def _weigh_classes(self) -> Tensor | None:
+        """(classes,): with "balanced" each counts the same, and a batch as much as without."""
+        if self.recipe.class_weights == "none":
+            return None
+        targets = torch.tensor([sample.class_index for sample in self.samples])
+        counts = torch.bincount(targets, minlength=self.network.head.out_features)
+        return (len(targets) / (len(counts) * counts.clamp(min=1))).to(self.ranks.device)
 
     def run(self) -> None:
         """Train from where the progress stands to the end, then put the best epoch's weights back.
@@ -107,7 +120,7 @@ class Trainer:
         batches = epoch_batches(self.samples, self.recipe, progress.epoch)
         rest = batches[progress.step :]
         mine = [batch[self.ranks.share(len(batch))] for batch in rest]
-        self.network.trained.train()
+        self.network.train_mode()
         inputs_of = self.source.batches(progress.epoch, mine)
         epoch = f"Epoch {progress.epoch + 1}/{self.recipe.epochs}"
         with progress_bar(epoch, len(batches), "step", done=progress.step) as bar:
@@ -115,36 +128,51 @@ class Trainer:
                 self._step(inputs, own, len(batch))
                 progress.step += 1
                 bar.update()
-                if progress.step < len(batches):
-                    self._save_if_due()
+                self._save_if_due()
         self._end_epoch(time.perf_counter() - began, sum(map(len, rest)))
-        self._save_if_due()
+        self._save_if_due(epoch_ended=True)
 
     def _step(self, inputs: Tensor, own: Sequence[Sample], batch_size: int) -> None:
         """One update from one batch, in as many forward passes as ``accumulate`` says."""
-        targets = torch.tensor([sample.class_index for sample in own], dtype=torch.long, device=inputs.device)
+        classes = torch.tensor([sample.class_index for sample in own], dtype=torch.long, device=inputs.device)
         offset = self.ranks.share(batch_size).start
         seed = seed_for(self.recipe.seed, self.progress.epoch, self.progress.step, 1)
+        inputs, targets = mixed(self.recipe.mix, inputs, classes, self.network.head.out_features, seed)
         self.optimizer.zero_grad(set_to_none=True)
-        pieces = list(_pieces(len(own), self.recipe.accumulate))
-        for number, piece in enumerate(pieces):
+        parts = list(pieces(len(own), self.recipe.accumulate))
+        for number, piece in enumerate(parts):
             rows = slice(offset + piece.start, offset + piece.stop)
             for dropout in self.network.dropouts():
                 dropout.set_step(seed, rows, batch_size)
-            with self._synchronising(last=number == len(pieces) - 1):
+            with self._synchronising(last=number == len(parts) - 1):
                 self._backward(inputs[piece], targets[piece], batch_size)
-        self.scaler.step(self.optimizer)
+        with self._warming_up():
+            self.scaler.step(self.optimizer)
         self.scaler.update()
 
     def _backward(self, inputs: Tensor, targets: Tensor, batch_size: int) -> None:
         with torch.autocast(inputs.device.type, torch.float16, enabled=self.recipe.amp):
             logits = self._trained(inputs)
-        loss = cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing, reduction="sum")
+        smoothing, weights = self.recipe.label_smoothing, self._class_weights
+        loss = cross_entropy(logits.float(), targets, weights, label_smoothing=smoothing, reduction="sum")
         # Processes are averaged, so that each counts by the rows it has, not by being one of several.
         torch.autograd.backward(self.scaler.scale(loss * self.ranks.world / batch_size))
-        right = (logits.argmax(1) == targets).sum()
+        shown = targets if targets.ndim == 1 else targets.argmax(1)  # of a mixture, what there is most of
+        right = (logits.argmax(1) == shown).sum()
         # Summed on the device: reading it here would make a GPU wait for every step.
         self._sums += torch.stack([loss.detach(), right, torch.full_like(right, len(targets))]).to(self._sums)
+
+    @contextmanager
+    def _warming_up(self) -> Iterator[None]:
+        """One step at a share of the rate that the schedule says."""
+        steps = math.ceil(len(self.samples) / self.recipe.batch_size)
+        warmth = self.recipe.warmth(self.progress.epoch * steps + self.progress.step, steps)
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * warmth
+        yield
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
 
     def _synchronising(self, *, last: bool) -> AbstractContextManager[None]:
         if isinstance(self._trained, DistributedDataParallel) and not last:
@@ -156,7 +184,9 @@ class Trainer:
         loss, right, count = self.ranks.sum(self._sums.tolist())
         self._sums.zero_()
         rate = self.optimizer.param_groups[0]["lr"]
+        self._require_sense(loss / count)
         accuracy, nll = self.validate()
+        self._require_sense(nll)
         progress.epoch, progress.step = progress.epoch + 1, 0
         row = {
             "epoch": progress.epoch,
@@ -173,6 +203,14 @@ class Trainer:
         self._keep_best(accuracy, nll)
         step_scheduler(self.scheduler, nll)
 
+    def _require_sense(self, loss: float) -> None:
+        """Raises ``ModelError`` when a mean loss is infinite, no number, or beyond all that training passes through."""
+        if not math.isfinite(loss) or loss > DIVERGED * math.log(1 + self.network.head.out_features):
+            raise ModelError(
+                f"Training has diverged in epoch {self.progress.epoch + 1}: the loss is {loss:.4g}. "
+                f"Nothing is exported. Try a lower --lr than {self.recipe.lr:g}."
+            )
+
     def _keep_best(self, accuracy: float, nll: float) -> None:
         """The lowest NLL is the best: of a hundred images, right answers are too coarse a measure to choose by."""
         best = self.progress.best
@@ -186,10 +224,11 @@ class Trainer:
     def _is_stale(self) -> bool:
         return 0 < self.recipe.patience <= self.progress.stale
 
-    def _save_if_due(self) -> None:
-        """Between two steps, or between two epochs; the first process looks at its clock for all."""
+    def _save_if_due(self, *, epoch_ended: bool = False) -> None:
+        """Between two steps, and after every epoch; the first process looks at its clock for all."""
         interrupted = self.ranks.agree(self._interrupted)
-        if self.ranks.agree(interrupted or time.monotonic() - self._saved_at >= self.save_every_s):
+        due = epoch_ended or interrupted or time.monotonic() - self._saved_at >= self.save_every_s
+        if self.ranks.agree(due):
             self._save()
         if interrupted:
             raise KeyboardInterrupt
@@ -215,6 +254,7 @@ class Trainer:
     def _save(self) -> None:
         progress = self.progress
         sums = self.ranks.sum(self._sums.tolist())
+        self._require_sense(sums[0] / max(1.0, sums[2]))
         if self.ranks.is_first:
             state = {
                 "tensors": self.network.trained_tensors(),
@@ -225,19 +265,6 @@ class Trainer:
             }
             self.save(state | vars(progress))
         self._saved_at = time.monotonic()
-
-
-def epoch_batches(samples: Sequence[Sample], recipe: Recipe, epoch: int) -> list[list[Sample]]:
-    """The whole epoch's batches, the same in every process; the last one may be smaller, nothing is dropped."""
-    order = np.random.default_rng([recipe.seed, epoch]).permutation(len(samples))
-    shuffled = [samples[place] for place in order]
-    return [shuffled[start : start + recipe.batch_size] for start in range(0, len(shuffled), recipe.batch_size)]
-
-
-def _pieces(count: int, wanted: int) -> Iterator[slice]:
-    """``count`` rows in at most ``wanted`` pieces; one, even if empty, since every process must take part."""
-    pieces = max(1, min(wanted, count))
-    return (slice(count * n // pieces, count * (n + 1) // pieces) for n in range(pieces))
 
 
 @torch.no_grad()

@@ -1,12 +1,11 @@
 """``report.html``: everything about a run on one page that needs no other file."""
 
-import base64
-import io
 import math
 import platform
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -16,21 +15,16 @@ import torch
 import torchvision
 
 from app.image.reader import Reader
-from app.training.charts import line_chart, reliability_chart
+from app.training.charts import line_chart, point_chart, reliability_chart
+from app.training.gallery import gallery
+from app.training.head_study import HeadStudy
 from app.training.loop import Row
-from app.training.measurement import Measurement, Mistake
-from app.training.scores import Counts, Share
-from app.training.split import Part
+from app.training.measurement import ORIGINS, Measurement
+from app.training.scores import Counts, Share, balanced_accuracy, macro_f1
+from app.training.split import Sample
 
-GALLERY = 24
 # Beyond this many classes a matrix cannot be read, and the page would be large: the commonest confusions are listed.
 MATRIX_CLASSES = 25
-THUMBNAIL = 200
-PARTS: dict[Part, str] = {
-    "validation": "validation images, which chose the best epoch",
-    "calibration": "calibration images, which fitted the temperature",
-    "test": "test images, which chose and fitted nothing",
-}
 RIGHT, WRONG = "47,111,222", "217,99,42"
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1d2433;background:#f6f7fa;margin:0}
@@ -48,30 +42,37 @@ th{font-weight:600;color:#5c667a}td:first-child,th:first-child,
 .facts td{text-align:left}.facts td:first-child{white-space:nowrap}
 .gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:12px}
 .gallery figure{padding:8px;font-size:13px}.gallery img{width:100%;height:140px;object-fit:contain;background:#f0f2f6}
+.warning{background:#fdeee6;border:1px solid #d9632a;border-radius:10px;padding:10px 14px}
 pre{padding:12px;overflow-x:auto;font-size:13px;white-space:pre-wrap}
 """
 
 
-def write_report(
-    path: Path,
-    name: str,
-    measurement: Measurement,
-    history: Sequence[Row],
-    *,
-    data: Path,
-    facts: Mapping[str, str],
-    reader: Reader,
-) -> None:
+@dataclass(frozen=True)
+class Contents:
     """``facts`` are told as they are: base, split, what was left out."""
+
+    measurement: Measurement
+    history: Sequence[Row]
+    study: HeadStudy | None
+    facts: Mapping[str, str]
+
+
+def write_report(path: Path, name: str, contents: Contents, *, data: Path, reader: Reader) -> None:
+    measurement, study = contents.measurement, contents.study
+    names = [label.label_en for label in measurement.labels]
+    wrong = [(one.sample, _answered(names, one.answered, one.probability, one.sample)) for one in measurement.mistakes]
     sections = [
         f"<h1>{escape(name)}</h1><div class='quiet'>fine-tuned {datetime.now(UTC):%Y-%m-%d %H:%M} UTC</div>",
         _cards(measurement),
-        "<h2>Training</h2>" + _curves(history),
+        "<h2>Training</h2>" + _curves(contents.history) if contents.history else "",
+        "<h2>More pictures</h2>" + _learning(measurement) if measurement.learning else "",
         "<h2>Confusion matrix</h2>" + _confusions(measurement),
         "<h2>Classes</h2>" + _classes(measurement),
         "<h2>Calibration</h2>" + _calibration(measurement),
-        f"<h2>Worst mistakes ({len(measurement.mistakes)} in all)</h2>" + _gallery(measurement, data, reader),
-        "<h2>How it was made</h2>" + _facts(facts),
+        "<h2>None of these</h2>" + _known(measurement),
+        _suspects(study, names, data, reader) if study else "",
+        f"<h2>Worst mistakes ({len(wrong)} in all)</h2>" + gallery(wrong, data, reader),
+        "<h2>How it was made</h2>" + _facts(contents.facts),
     ]
     page = (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
@@ -82,13 +83,18 @@ def write_report(
 
 def _cards(measurement: Measurement) -> str:
     low, high = measurement.held_out.interval
-    cards = [_share(measurement.held_out, f"held-out images answered right (95% interval: {low:.1%} to {high:.1%})")]
-    cards += [_share(share, PARTS[part]) for part, share in measurement.by_part.items()]
+    cards = [_share(measurement.held_out, f"images answered right (95% interval: {low:.1%} to {high:.1%})")]
+    cards += [_share(share, f"by {origin}: {ORIGINS[origin]}") for origin, share in measurement.by_origin.items()]
+    cards.append((f"{balanced_accuracy(measurement.classes):.2%}", "balanced accuracy: the mean over the classes"))
+    cards.append((f"{macro_f1(measurement.classes):.2%}", "macro F1"))
     if measurement.ten_crop:
-        cards.append(_share(measurement.ten_crop, "held-out images, with ten crops"))
+        cards.append(_share(measurement.ten_crop, "the same images, with ten crops"))
     cards.append((f"{measurement.temperature:.2f}", "temperature"))
-    bodies = (f"<div class='card'><b>{figure}</b><span>{text}</span></div>" for figure, text in cards)
-    return f"<div class='cards'>{''.join(bodies)}</div>"
+    bodies = (f"<div class='card'><b>{figure}</b><span>{escape(text)}</span></div>" for figure, text in cards)
+    warning = ""
+    if seen := measurement.answers.seen:
+        warning = f"<p class='warning'>The base was trained on {seen} of these images: the figures flatter.</p>"
+    return f"{warning}<div class='cards'>{''.join(bodies)}</div>"
 
 
 def _share(share: Share, of: str) -> tuple[str, str]:
@@ -119,11 +125,11 @@ def _commonest(matrix: Counts, names: Sequence[str]) -> str:
 
 
 def _matrix(matrix: Counts, names: Sequence[str]) -> str:
-    largest = max(1, int(matrix.max()))
     body = ""
     for i, name in enumerate(names):
+        shown = max(1, int(matrix[i].sum()))
         cells = "".join(
-            f"<td style='background:rgba({RIGHT if i == j else WRONG},{0.5 * value / largest:.3f})'>{value}</td>"
+            f"<td style='background:rgba({RIGHT if i == j else WRONG},{0.5 * value / shown:.3f})'>{value}</td>"
             for j, value in enumerate(matrix[i])
         )
         body += f"<tr><td>{escape(name)}</td>{cells}</tr>"
@@ -145,28 +151,49 @@ def _calibration(measurement: Measurement) -> str:
         ["NLL", f"{measurement.before.nll:.4f}", f"{measurement.after.nll:.4f}"],
         ["calibration error", f"{measurement.before.error:.4f}", f"{measurement.after.error:.4f}"],
     ]
-    note = "<p class='quiet'>Measured on held-out images that the temperature was not fitted on.</p>"
+    note = "<p class='quiet'>Each image is judged by the temperature that the others ask for.</p>"
     return f"<div class='row'>{chart}<div>{_table(['', 'before', 'after'], rows)}{note}</div></div>"
 
 
-def _gallery(measurement: Measurement, data: Path, reader: Reader) -> str:
-    if not measurement.mistakes:
-        return "<p>None.</p>"
-    names = [label.label_en for label in measurement.labels]
-    figures = "".join(_mistake(one, names, data, reader) for one in measurement.mistakes[:GALLERY])
-    return f"<div class='gallery'>{figures}</div>"
+def _learning(measurement: Measurement) -> str:
+    points = [(point.count, point.error) for point in measurement.learning]
+    gain = measurement.gain
+    words = "Too few points, or too few mistakes, to say what more pictures would bring."
+    if gain is not None:
+        words = f"With twice the pictures you would gain about {100 * gain:.1f} percentage points."
+    chart = point_chart("Wrong answers after training on so many images", points, percent_x=False)
+    return f"<div class='row'>{chart}<p>{words}</p></div>"
 
 
-def _mistake(mistake: Mistake, names: Sequence[str], data: Path, reader: Reader) -> str:
-    image = reader.photograph((data / mistake.sample.path).read_bytes(), THUMBNAIL)
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    source = base64.b64encode(buffer.getvalue()).decode()
+def _known(measurement: Measurement) -> str:
+    chart = point_chart(
+        "Wrong among the answered (risk), over the share that is answered (coverage)",
+        [(point.coverage, point.risk) for point in measurement.curve],
+        percent_x=True,
+    )
+    known = measurement.known
+    if known is None:
+        return chart
+    words = (
+        f"From a probability of {known.value:.3f} an answer counts as known: {known.coverage:.1%} of pictures "
+        f"like these, {known.risk:.2%} of them answered wrong. Below it the service says <code>known: false</code>."
+    )
+    return f"<div class='row'>{chart}<p>{words}</p></div>"
+
+
+def _suspects(study: HeadStudy, names: Sequence[str], data: Path, reader: Reader) -> str:
+    shown = [
+        (sample, _answered(names, one.predicted, one.probability, sample))
+        for one in study.suspects
+        for sample in (study.samples[one.row],)
+    ]
+    note = "<p class='quiet'>By heads that have not seen them. All are in suspects.csv, the most suspicious first.</p>"
+    return f"<h2>Labels that are probably wrong ({len(shown)})</h2>{note}" + gallery(shown, data, reader)
+
+
+def _answered(names: Sequence[str], answered: int, probability: float, sample: Sample) -> str:
     return (
-        f"<figure><img alt='' src='data:image/jpeg;base64,{source}'>{escape(mistake.sample.path)}<br>"
-        f"answered <b>{escape(names[mistake.answered])}</b> ({mistake.probability:.1%}), "
-        f"shows {escape(names[mistake.sample.class_index])}</figure>"
+        f"answered <b>{escape(names[answered])}</b> ({probability:.1%}), labelled {escape(names[sample.class_index])}"
     )
 
 

@@ -6,26 +6,31 @@ from pathlib import Path
 
 import torch
 
+from app.errors import ModelError
 from app.image.reader import Reader
-from app.image.views import Pixels
+from app.model.engines import Engine
 from app.model.labels import Label
 from app.model.library import Library
+from app.model.manifest import Preprocessing
 from app.settings import Settings
-from app.training.base import PreparedBase, read_base
+from app.training.augment import scaled
+from app.training.base import PreparedBase, draw_base, read_base
 from app.training.classes import choose_labels, class_names
 from app.training.cut import CutNetwork, cut_network
 from app.training.data import Refused, list_images, read_exclusions
 from app.training.distributed import Ranks
-from app.training.inspection import UsableImage, alike_across_parts, inspect
-from app.training.options import Options
-from app.training.split import Split, make_split
+from app.training.frozen_engine import take_engine
+from app.training.inspection import CACHE, UsableImage, inspect
+from app.training.lineage import KnownPicture, are_among, read_lineage, read_pictures
+from app.training.options import KEPT, Options
+from app.training.split import Shares, Split, make_split
 
 WORK = ".training"
 
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that the steps share."""
+    """Everything that the steps share. ``preprocessing`` is the base's, but for the scale that was trained at."""
 
     options: Options
     settings: Settings
@@ -36,39 +41,52 @@ class Run:
     labels: list[Label]
     split: Split
     refused: list[Refused]
-    alike: list[tuple[str, str]]
     network: CutNetwork
+    preprocessing: Preprocessing
+    engine: Engine
+    """Who computes the frozen side."""
 
     @property
     def device(self) -> torch.device:
         return self.ranks.device
 
     @property
+    def trained_though_held_out(self) -> int:
+        """How many images are trained on that the base, or an earlier model of its line, was measured by."""
+        held_out = [one for one in self.base.lineage.own if one.part != "train"]
+        return sum(are_among([(one.sha256, one.look) for one in self.split.part("train")], held_out))
+
+    @property
+    def keeps_head(self) -> bool:
+        """Whether training starts from the base's own last layer."""
+        return (
+            not self.options.is_cross_fitted and self.options.train == "head" and tuple(self.labels) == self.base.labels
+        )
+
+    @property
     def work(self) -> Path:
         return self.library.store_dir / WORK
-
-    def centre_crop(self, path: Path) -> Pixels:
-        """uint8 (crop, crop, 3), exactly as the service with these settings would see an upload of the file.
-
-        Raises ``ServiceError`` when the service would refuse it.
-        """
-        pixels: Pixels = self.reader.read(path.read_bytes(), self.base.manifest.preprocessing.centre_crop()).pixels[0]
-        return pixels
 
 
 def prepare_run(options: Options, settings: Settings, ranks: Ranks) -> Run:
     """Read the base and the data. Raises ``ModelError`` with what is wrong with either."""
     library, reader = Library.from_settings(settings), Reader(settings.max_pixels, exact=settings.decode == "exact")
-    base = read_base(options.base, options.name, library)
     listing = list_images(options.data, read_exclusions(options.exclude))
-    with ranks.one_after_the_first():
-        seen = library.store_dir / WORK / "inspected.jsonl"
-        usable, refused = inspect(listing, seen, reader, options.workers)
     labels = choose_labels(listing.classes, options.labels, library.models_dir)
-    names = class_names(listing.classes, labels)
-    split = make_split(usable, names, options.recipe.seed, options.validation, options.test)
+    base = _base(options, labels, library)
+    with ranks.one_after_the_first():
+        seen = library.store_dir / WORK / CACHE
+        usable, broken = inspect(listing, seen, reader, settings.max_pixels, options.workers)
+    split, held_back = _split(options, usable, class_names(listing.classes, labels), base, library)
+    options = replace(options, recipe=replace(options.recipe, amp=options.recipe.amp and ranks.device.type == "cuda"))
+    preprocessing = base.manifest.preprocessing
+    if options.augment not in KEPT:
+        preprocessing = scaled(preprocessing, options.scale)
+    network = _network(base, labels, options, ranks)
+    architecture, crop = base.manifest.architecture, preprocessing.crop
+    engine = take_engine(network, architecture, crop, settings.cpu_engine, receipts=base.receipts, device=ranks.device)
     return Run(
-        options=_effective(options, ranks.device),
+        options=options,
         settings=settings,
         ranks=ranks,
         library=library,
@@ -76,24 +94,63 @@ def prepare_run(options: Options, settings: Settings, ranks: Ranks) -> Run:
         base=base,
         labels=labels,
         split=split,
-        refused=[*listing.refused, *refused],
-        alike=_alike(split, usable),
-        network=_network(base, labels, options, ranks.device),
+        refused=[*listing.refused, *broken, *held_back],
+        network=network,
+        preprocessing=preprocessing,
+        engine=engine,
     )
 
 
-def _effective(options: Options, device: torch.device) -> Options:
-    """The options as they are used: fp16 is for CUDA alone."""
-    return replace(options, recipe=replace(options.recipe, amp=options.recipe.amp and device.type == "cuda"))
+def _base(options: Options, labels: list[Label], library: Library) -> PreparedBase:
+    if options.weights == "base":
+        return read_base(options.base, options.name, library)
+    if options.name in (options.base, options.net_a):
+        raise ModelError(f"--name {options.name} is a model that is needed for this; choose another name.")
+    return draw_base(
+        options.base, options.architecture, tuple(labels), options.init, options.recipe.seed, options.net_a, library
+    )
 
 
-def _alike(split: Split, usable: Sequence[UsableImage]) -> list[tuple[str, str]]:
-    part_of = {sample.path: sample.part for sample in split.samples}
-    return alike_across_parts([(part_of[image.path], image) for image in usable])
+def _split(
+    options: Options, usable: Sequence[UsableImage], names: Sequence[str], base: PreparedBase, library: Library
+) -> tuple[Split, list[Refused]]:
+    known = known_pictures(options, base, library)
+    shares = Shares(options.held_out, options.test, beside_folder=options.validation is not None)
+    return make_split(usable, names, options.recipe.seed, shares, known)
 
 
-def _network(base: PreparedBase, labels: Sequence[Label], options: Options, device: torch.device) -> CutNetwork:
+def known_pictures(options: Options, base: PreparedBase, library: Library) -> list[KnownPicture]:
+    """What is settled already, the strongest last: by the base, by an earlier model of this name, or by ``--split``.
+
+    A base whose features have seen no picture settles nothing for cross-validation, which fits the head anew.
+    """
+    known = []
+    if base.trained_trunk() or not options.is_cross_fitted:
+        known += _held_to(base.lineage.own, options)
+    if options.split:
+        return known + _held_to(read_pictures(options.split), options)
+    earlier = read_lineage(library.store(options.name).folder).own
+    if options.is_cross_fitted:
+        return known + [one for one in earlier if one.part == "test"]
+    return known + _held_to(earlier, options)
+
+
+def _held_to(known: Sequence[KnownPicture], options: Options) -> list[KnownPicture]:
+    """What was held out stays so; cross-validation has nothing to choose by a part of its own, and only measures it.
+
+    Where nothing was held out to choose by, "train" only means "not for the test": it settles nothing.
+    """
+    if options.is_cross_fitted:
+        return [one if one.part == "train" else replace(one, part="test") for one in known]
+    if any(one.part == "validation" for one in known):
+        return list(known)
+    return [one for one in known if one.part == "test"]
+
+
+def _network(base: PreparedBase, labels: Sequence[Label], options: Options, ranks: Ranks) -> CutNetwork:
     """The base's network on the device, with its own head where the classes are the same."""
+    if base.is_scratch and ranks.world > 1 and base.manifest.architecture.endswith("_bn"):
+        raise ModelError("--weights none with batch norm learns its statistics in one process; leave torchrun out.")
     network = cut_network(
         base.manifest.architecture,
         base.tensors,
@@ -102,7 +159,8 @@ def _network(base: PreparedBase, labels: Sequence[Label], options: Options, devi
         options.train,
         dropout=options.recipe.dropout,
         seed=options.recipe.seed,
-        keep_head=tuple(labels) == base.labels,
+        keep_head=base.is_scratch or tuple(labels) == base.labels,
+        learns_statistics=base.is_scratch,
     )
-    network.to(device)
+    network.to(ranks.device)
     return network

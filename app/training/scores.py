@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -13,8 +12,6 @@ from torch.nn.functional import cross_entropy
 Counts = NDArray[np.int64]
 BINS = 15
 Z_95 = 1.959964
-# Half a part without a mistake would like to be infinitely sure; a temperature stays within reason.
-COLDEST, HOTTEST = 0.5, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +74,23 @@ def class_qualities(matrix: Counts) -> list[ClassQuality]:
     return found
 
 
-def nll(logits: Tensor, targets: Tensor, temperature: float = 1.0) -> float:
+def balanced_accuracy(qualities: Sequence[ClassQuality]) -> float:
+    """The mean recall of the classes that are shown."""
+    return _mean([one.recall for one in qualities if one.count])
+
+
+def macro_f1(qualities: Sequence[ClassQuality]) -> float:
+    """The mean F1 of the classes that are shown."""
+    return _mean([one.f1 for one in qualities if one.count])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def nll(logits: Tensor, targets: Tensor) -> float:
     """Mean negative log likelihood in nats."""
-    return float(cross_entropy(logits.double() / temperature, targets)) if len(targets) else math.nan
+    return float(cross_entropy(logits.double(), targets)) if len(targets) else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +115,3 @@ def calibration_error(bins: Sequence[Bin]) -> float:
     """Expected calibration error: how far confidence and accuracy part, weighted by how many answers it concerns."""
     total = sum(one.count for one in bins)
     return sum(one.count * abs(one.confidence - one.accuracy) for one in bins) / total if total else math.nan
-
-
-def fit_temperature(logits: Tensor, targets: Tensor) -> float:
-    """The temperature with the least NLL (Guo et al. 2017), found by bisection.
-
-    The NLL is convex in 1 / temperature, so that its slope changes sign once.
-    """
-    low, high = 1 / HOTTEST, 1 / COLDEST
-    for _ in range(60):
-        middle = (low + high) / 2
-        if _slope(logits, targets, middle) > 0:
-            high = middle
-        else:
-            low = middle
-    return 2 / (low + high)
-
-
-def _slope(logits: Tensor, targets: Tensor, inverse: float) -> float:
-    """d NLL / d(1/T): the mean of (expected logit - the right class's logit)."""
-    logits = logits.double()
-    expected = (torch.softmax(logits * inverse, 1) * logits).sum(1)
-    return float((expected - logits[torch.arange(len(targets)), targets]).mean())

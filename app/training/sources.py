@@ -25,15 +25,29 @@ class Source(Protocol):
 
 
 class CachedSource:
-    """Features that were computed before."""
+    """Features that were computed before, of one view of each image or of several (``FeatureCache`` of (views, …))."""
 
-    def __init__(self, cache: FeatureCache, device: torch.device) -> None:
+    def __init__(self, cache: FeatureCache, device: torch.device, seed: int = 0) -> None:
         self._cache = cache
         self._device = device
+        self._seed = seed
 
-    def batches(self, epoch: int | None, batches: Sequence[Sequence[Sample]]) -> Iterator[Tensor]:  # noqa: ARG002
+    def batches(self, epoch: int | None, batches: Sequence[Sequence[Sample]]) -> Iterator[Tensor]:
+        """In training any of the views, drawn for the epoch; otherwise the first."""
         for batch in batches:
-            yield self._cache.read([sample.sha256 for sample in batch]).to(self._device)
+            rows = self._cache.read([sample.sha256 for sample in batch])
+            views = torch.tensor([self._view(epoch, sample) for sample in batch], dtype=torch.long)
+            yield rows[torch.arange(len(batch)), views].to(self._device)
+
+    def all_views(self, samples: Sequence[Sample]) -> Tensor:
+        """fp32 (N, views, …)."""
+        return self._cache.read([sample.sha256 for sample in samples])
+
+    def _view(self, epoch: int | None, sample: Sample) -> int:
+        views = self._cache.shape[0]
+        if epoch is None or views == 1:
+            return 0
+        return int(np.random.default_rng([self._seed, epoch, sample.index]).integers(views))
 
 
 class ImageSource:

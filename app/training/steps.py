@@ -1,31 +1,33 @@
 """From a folder of images to a served model: the steps, one after the other."""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from app.errors import ModelError
+from app.heads.folds import group_folds
+from app.heads.logistic import Head
 from app.image.views import Pixels
 from app.settings import Settings
 from app.training.ahead import map_ahead
-from app.training.augment import SHIFT_STD, jittered, shift_colour, ten_crops
-from app.training.checkpoint import CheckpointFile
+from app.training.augment import ten_crops
 from app.training.distributed import Ranks
-from app.training.features import FeatureCache, cache_key, compute_rows, feature_shape
-from app.training.loop import Trainer, gather_logits
-from app.training.measurement import measure
+from app.training.frozen_side import choose_sources, head_features, read_views
+from app.training.gradient_steps import checkpoint_file, train
+from app.training.head_study import HeadStudy, install_head, study_head
+from app.training.loop import Progress, gather_logits
+from app.training.measurement import NO_FOLD, Answers, Fitted, Origin, measure
 from app.training.model_folder import write_model
 from app.training.options import Options
 from app.training.run import WORK, Run, prepare_run
-from app.training.scores import nll, top_share
-from app.training.sources import CachedSource, ImageSource, Source
+from app.training.sources import Source
 from app.training.split import Sample
 from app.training.terminal import progress_bar
 
+UNEVEN = 3  # times as many images in the largest class as in the smallest
 logger = logging.getLogger(__name__)
 
 
@@ -37,19 +39,28 @@ def finetune(options: Options, settings: Settings, ranks: Ranks) -> None:
 
 
 def run_steps(run: Run) -> None:
-    """Frozen layers, training, measuring, export."""
+    """Frozen layers, fitting or training, measuring, export."""
     report_data(run)
-    held_out = run.split.part("validation", "calibration", "test")
-    training_source, held_out_source = choose_sources(run, held_out)
-    trainer = train(run, training_source, held_out_source)
-    logits = gather_logits(run.network, held_out_source, held_out, run.options.feature_batch_size, run.ranks)
-    ten_crop = ten_crop_logits(run, held_out) if run.options.ten_crop else None
+    checkpoint = checkpoint_file(run)
+    source, answering = choose_sources(run)
+    study = head_first(run, answering)
+    if run.options.is_cross_fitted:
+        assert study is not None  # without one there is nothing to export, and an error has said so
+        install_head(run, study.fit.head)
+        progress, answers = Progress(), cross_fitted_answers(run, study, answering)
+    else:
+        if study is not None and run.options.train != "head":
+            held_out = frozenset(one.sha256 for one in run.split.part("validation", "calibration"))
+            install_head(run, study.head_without(run, held_out))
+        progress, answers = train(run, source, answering, checkpoint).progress, held_out_answers(run, answering)
+    crops = ten_crop_logits(run, answers, study) if run.options.ten_crop else None
     if run.ranks.is_first:
-        measurement = measure(run.labels, held_out, logits, ten_crop)
+        learning = study.fit.curve if study and run.options.is_cross_fitted else ()
+        measurement = measure(run.labels, answers, run.options.known_coverage, crops, learning)
         for line in measurement.lines():
             logger.info(line)
-        write_model(run, trainer.progress, measurement)
-        checkpoint_file(run).remove()
+        write_model(run, progress, measurement, study)
+        checkpoint.remove()
 
 
 def report_data(run: Run) -> None:
@@ -64,166 +75,113 @@ def report_data(run: Run) -> None:
         )
         for one in run.refused[:5]:
             logger.info("    %s: %s", one.path, one.reason)
-    if run.alike:
-        logger.info("%-12s %6d pairs of images across parts; report.html lists them", "look alike", len(run.alike))
+    if alike := run.split.alike():
+        logger.info("%-12s %6d images in %d groups, each of which is in one part", "look alike", sum(alike), len(alike))
+    if again := run.trained_though_held_out:
+        logger.warning("%d images are trained on that %r was measured by.", again, run.base.manifest.name)
+    sizes = [count for _, count in sorted(run.split.counts()["train"].items())]
+    if max(sizes) > UNEVEN * min(sizes) and run.options.recipe.class_weights == "none":
+        logger.info("%-12s from %d to %d images to train on; see --class-weights", "uneven", min(sizes), max(sizes))
 
 
-def choose_sources(run: Run, held_out: Sequence[Sample]) -> tuple[Source, Source]:
-    """For training and for the held-out images.
+def head_first(run: Run, answering: Source) -> HeadStudy | None:
+    """The head, fitted and cross-fitted on all that is not for the test; there is none to fit on features that are
+    drawn."""
+    if run.base.is_scratch:
+        return None
+    samples = run.split.part("train", "validation", "calibration")
+    features = head_features(run, answering, samples)
+    try:
+        study = study_head(run, samples, features)
+    except ModelError as error:
+        if run.options.is_cross_fitted:
+            raise
+        logger.warning("No head is fitted beforehand. %s", error)
+        return None
+    logger.info("%-12s %s in %d-fold cross-validation (nearest mean: %.2f%%), %d labels are suspect", "head",
+                study.share, study.folds.max() + 1, 100 * study.centroids.value, len(study.suspects))  # fmt: skip
+    return study
 
-    What the frozen side makes of an image that is not augmented never changes: with most of the network on that side it
-    is computed once and kept.
-    """
-    images = image_source(run)
-    if not (run.options.cache_features and run.options.train in ("head", "classifier")):
-        return images, images
-    training = cached_source(run, run.split.part("train")) if run.options.augment == "none" else images
-    return training, cached_source(run, held_out)
+
+def cross_fitted_answers(run: Run, study: HeadStudy, answering: Source) -> Answers:
+    """Out of fold, and for the test by the exported head."""
+    test = run.split.part("test")
+    tested = study.fit.head.logits(head_features(run, answering, test)[:, 0]) if test else study.fit.logits[:0]
+    samples = [*study.samples, *test]
+    origins: list[Origin] = ["test" if sample.part == "test" else "cross-validation" for sample in samples]
+    folds = np.concatenate([study.folds, np.full(len(test), NO_FOLD)])
+    fit = study.fit
+    rows = torch.cat([fit.temperatures, torch.full((len(test),), fit.temperature, dtype=torch.float64)])
+    logits = torch.cat([fit.logits, tested])
+    return unseen(run, Answers(samples, origins, logits, folds, fitted=Fitted(fit.temperature, rows)))
 
 
-def image_source(run: Run) -> ImageSource:
-    """Images from their files, augmented while training if that is wanted."""
-    crop = run.base.manifest.preprocessing.crop
-    load = augmented_loader(run)
-    return ImageSource(
-        run.options.data, load, run.network.frozen, crop=crop, device=run.device, workers=run.options.workers
+def held_out_answers(run: Run, answering: Source) -> Answers:
+    """Of the parts that chose no epoch."""
+    samples = run.split.part("calibration", "test")
+    logits = gather_logits(run.network, answering, samples, run.options.feature_batch_size, run.ranks)
+    fitting = [sample for sample in samples if sample.part == "calibration"]
+    groups = np.unique([sample.group for sample in fitting], return_inverse=True)[1].astype(np.int64)
+    targets = np.array([sample.class_index for sample in fitting])
+    count = min(run.options.folds, len(np.unique(groups)))
+    folds = np.full(len(samples), NO_FOLD)
+    folds[[sample.part == "calibration" for sample in samples]] = group_folds(
+        targets, groups, count, run.options.recipe.seed
+    )
+    parts: list[Origin] = ["test" if sample.part == "test" else "calibration" for sample in samples]
+    return unseen(run, Answers(samples, parts, logits, folds))
+
+
+def unseen(run: Run, answers: Answers) -> Answers:
+    """Without those that the base was trained on; unless there would be nothing left, when they are only counted."""
+    if not (run.base.trained_trunk() or run.keeps_head):
+        return answers
+    taught = run.base.lineage.taught([(sample.sha256, sample.look) for sample in answers.samples])
+    seen = sum(taught)
+    if not seen:
+        return answers
+    name = run.base.manifest.name
+    kept = [row for row, one in enumerate(taught) if not one]
+    fitting = any(answers.folds[row] != NO_FOLD for row in kept)
+    if not kept or not fitting:
+        logger.warning("%r was trained on %d of the %d pictures measured here: the figures flatter.", name, seen,
+                       len(taught))  # fmt: skip
+        return replace(answers, seen=seen)
+    logger.info("%r was trained on %d of the pictures held out here: they are left out of the figures.", name, seen)
+    return Answers(
+        [answers.samples[row] for row in kept],
+        [answers.origins[row] for row in kept],
+        answers.logits[kept],
+        answers.folds[kept],
+        fitted=replace(answers.fitted, rows=answers.fitted.rows[kept]) if answers.fitted else None,
     )
 
 
-def augmented_loader(run: Run) -> Callable[[Path, tuple[int, int] | None], Pixels]:
-    """The service's pixels where nothing is to be augmented, a random crop of the paper's kind elsewhere."""
-    preprocessing, seed = run.base.manifest.preprocessing, run.options.recipe.seed
-
-    def load(path: Path, place: tuple[int, int] | None) -> Pixels:
-        if place is None or run.options.augment == "none":
-            return run.centre_crop(path)
-        generator = np.random.default_rng([seed, *place])
-        (pixels,) = run.reader.read(path.read_bytes(), jittered(preprocessing, generator)).pixels
-        return shift_colour(pixels, generator.normal(0, SHIFT_STD, 3))
-
-    return load
-
-
-def cached_source(run: Run, samples: Sequence[Sample]) -> CachedSource:
-    """The features of these samples, computed where they are missing."""
-    folder = feature_folder(run)
-    with run.ranks.holding(folder / ".lock"):
-        shape = feature_shape(run.network.frozen, run.base.manifest.preprocessing.crop, run.device)
-        cache = FeatureCache(folder, shape)
-        compute_missing(run, cache, {sample.sha256: run.options.data / sample.path for sample in samples})
-    cache.refresh()
-    return CachedSource(cache, run.device)
-
-
-def feature_folder(run: Run) -> Path:
-    """Where the features of this frozen side lie."""
-    manifest = run.base.manifest
-    key = cache_key(
-        tensors=run.base.root.weights_sha256,
-        model=run.options.base,
-        architecture=manifest.architecture,
-        cut=run.options.train,
-        preprocessing=manifest.preprocessing.model_dump(mode="json"),
-        decode=run.settings.decode,
-    )
-    return run.work / f"features-{key}"
-
-
-def compute_missing(run: Run, cache: FeatureCache, paths: dict[str, Path]) -> None:
-    """The rows that the cache lacks, for images by digest: each process computes its share, into its own shard."""
-    options = run.options
-    missing = cache.missing(paths)
-    run.ranks.barrier()  # everyone has looked before anyone writes
-    mine = missing[run.ranks.share(len(missing))]
-    if not mine:
-        return
-
-    def load(digest: str) -> Pixels:
-        return run.centre_crop(paths[digest])
-
-    size = options.feature_batch_size
-    images = map_ahead(load, mine, options.workers, 2 * size)
-    with progress_bar("Frozen layers", len(mine), "image") as bar:
-        rows = compute_rows(run.network.frozen, mine, images, batch_size=size, device=run.device, bar=bar)
-        cache.append(run.ranks.rank, rows)
-
-
-def train(run: Run, source: Source, held_out: Source) -> Trainer:
-    """Train, or go on training, and leave the best epoch's weights in the network."""
-    options = run.options
-    checkpoint = checkpoint_file(run)
-    trainer = Trainer(
-        run.network,
-        options.recipe,
-        source,
-        run.split.part("train"),
-        run.ranks,
-        validate=validation(run, held_out),
-        save=checkpoint.write,
-        save_every_s=options.checkpoint_seconds,
-    )
-    if options.resume:
-        resume(trainer, checkpoint)
-    trainer.run()
-    return trainer
-
-
-def validation(run: Run, held_out: Source) -> Callable[[], tuple[float, float]]:
-    """What measures accuracy and NLL on the part that chooses the best epoch."""
-    samples = run.split.part("validation")
-    targets = torch.tensor([sample.class_index for sample in samples])
-
-    def validate() -> tuple[float, float]:
-        logits = gather_logits(run.network, held_out, samples, run.options.feature_batch_size, run.ranks)
-        return top_share(logits, targets).value, nll(logits, targets)
-
-    return validate
-
-
-def resume(trainer: Trainer, checkpoint: CheckpointFile) -> None:
-    """Take up the state of an interrupted run, if there is one."""
-    state = checkpoint.read()
-    if state is None:
-        logger.info("There is no checkpoint to resume from: training starts at the beginning.")
-        return
-    trainer.load_state(state)
-    logger.info("Resuming in epoch %d, after %d steps.", state["epoch"] + 1, state["step"])
-
-
-def checkpoint_file(run: Run) -> CheckpointFile:
-    """Where this run's state lies; settings that do not change the result are no part of its fingerprint."""
-    facts = {name: str(value) for name, value in asdict(run.options.recipe).items()} | {
-        "train": run.options.train,
-        "augment": run.options.augment,
-        "base": run.base.root.weights_sha256,
-        "data": run.split.sha256,
-        "cache": str(run.options.cache_features),
-        "torch": str(torch.__version__),
-    }
-    return CheckpointFile(run.work / run.options.name / "checkpoint.pt", facts)
-
-
-def ten_crop_logits(run: Run, samples: Sequence[Sample]) -> Tensor:
-    """fp32 (N, 10, classes) for the samples, the same in every process."""
-    views, options = ten_crops(run.base.manifest.preprocessing), run.options
+def ten_crop_logits(run: Run, answers: Answers, study: HeadStudy | None) -> Tensor:
+    """fp32 (N, 10, classes), the same in every process; cross-validated answers are by the heads of their folds."""
+    views, options, samples = ten_crops(run.preprocessing), run.options, answers.samples
+    trained = Head(run.network.head.weight.detach().cpu(), run.network.head.bias.detach().cpu())
+    fold_heads = study.fit.fold_heads if study and options.is_cross_fitted else ()
+    heads = [fold_heads[fold] if fold_heads and fold != NO_FOLD else trained for fold in answers.folds.tolist()]
 
     def load(sample: Sample) -> Pixels:
-        return run.reader.read((options.data / sample.path).read_bytes(), views).pixels
+        return read_views(run, options.data / sample.path, views)
 
-    mine = samples[run.ranks.share(len(samples))]
+    mine = run.ranks.share(len(samples))
     found = []
-    with progress_bar("Ten crops", len(mine), "image") as bar:
-        for crops in map_ahead(load, mine, options.workers, 2 * options.workers):
-            found.append(crop_logits(run, crops))
+    with progress_bar("Ten crops", len(samples[mine]), "image") as bar:
+        loaded = map_ahead(load, samples[mine], options.workers, 2 * options.workers)
+        for crops, head in zip(loaded, heads[mine], strict=True):
+            found.append(head.logits(crop_features(run, crops)))
             bar.update()
     everyone = [tensor for tensors in run.ranks.gather(found) for tensor in tensors]
     return torch.stack(everyone)
 
 
 @torch.no_grad()
-def crop_logits(run: Run, crops: Pixels) -> Tensor:
-    """fp32 (crops, classes) for the crops of one image."""
+def crop_features(run: Run, crops: Pixels) -> Tensor:
+    """fp32 (crops, width): what the last layer is shown of the crops of one image."""
     run.network.trained.eval()
     batch = torch.from_numpy(crops).permute(0, 3, 1, 2).to(run.device)
-    logits: Tensor = run.network.trained(run.network.frozen(batch))
-    return logits.float().cpu()
+    features: Tensor = run.network.before_head(run.network.frozen(batch))
+    return features.float().cpu().flatten(1)

@@ -33,7 +33,9 @@ def test_a_prediction(deployment: Deployment) -> None:
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
     found, model = response.json(), deployment.default_model()
-    assert found.keys() == {"request_id", "model", "predictions", "image", "batch_size", "timing_ms"}
+    wanted = {"request_id", "model", "predictions", "image", "batch_size", "evaluation", "views", "timing_ms"}
+    assert found.keys() == wanted
+    assert (found["evaluation"], found["views"]) == ("single", 1)
     assert found["request_id"] == response.headers["x-request-id"]
     assert found["model"] == {key: model[key] for key in ("name", "version", "architecture", "fallback")}
     assert found["image"] == {"width": 451, "height": 300, "format": "JPEG"}
@@ -117,6 +119,39 @@ def test_different_pictures_at_once_each_get_their_own_answer(deployment: Deploy
     for one, other in zip(alone, together, strict=True):
         assert one[0]["class_index"] == other[0]["class_index"]
         assert one[0]["probability"] == pytest.approx(other[0]["probability"], abs=0.01)
+
+
+# Looking more than once
+
+
+def test_crops_are_averaged_by_every_model(deployment: Deployment) -> None:
+    assert {"single", "multi_crop"} <= {*deployment.default_model()["evaluations"]}
+    found = answer(deployment, CAT, evaluation="multi_crop")
+    assert (found["evaluation"], found["views"]) == ("multi_crop", 10)
+    assert 0 < sum(one["probability"] for one in found["predictions"]) <= 1.0001
+
+
+def test_a_whole_photograph_is_seen_by_those_that_can(deployment: Deployment) -> None:
+    response = deployment.predict(CAT, evaluation="dense")
+    if "dense" in deployment.default_model()["evaluations"]:
+        assert response.json()["views"] == 2
+    else:
+        check_problem(response, 422, "invalid_parameter")
+
+
+def test_a_heatmap_lies_on_the_photograph(deployment: Deployment) -> None:
+    response = deployment.predict(CAT, heatmap="true", top_k=2)
+    if not deployment.default_model()["heatmap"]:
+        check_problem(response, 422, "invalid_parameter")
+        return
+    found = response.json()
+    grid = found["heatmap"]
+    box = grid["box"]
+    assert 0 <= box["left"] < box["right"] <= 1
+    assert 0 <= box["top"] < box["bottom"] <= 1
+    for one in found["predictions"]:
+        assert len(one["heatmap"]) == grid["rows"]
+        assert {len(row) for row in one["heatmap"]} == {grid["columns"]}
 
 
 # Several files in one request

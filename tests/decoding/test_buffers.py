@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from app.decoding.buffers import KEPT_BYTES, KEPT_PLACES, MAX_PIXELS_BYTES, Block, Buffers, whole_pages
+from app.decoding.buffers import KEPT_BYTES, KEPT_PLACES, MAX_PIXELS_BYTES, Block, Buffers, Region, whole_pages
 from app.errors import QueueFull
 
 MIB = 2**20
@@ -103,3 +103,9 @@ def test_buffers_may_outlive_the_memory(*, looked_at: bool) -> None:
 
 def test_whole_pages() -> None:
     assert [whole_pages(size) for size in (0, 1, PAGE, PAGE + 1)] == [0, PAGE, PAGE, 2 * PAGE]
+
+
+def test_one_of_the_things_in_a_region_is_a_region() -> None:
+    region = Region(1000, (4, 2, 3))
+    assert region.one(2) == Region(1012, (1, 2, 3))
+    assert region.one(2).alone() == Region(1012, (2, 3))

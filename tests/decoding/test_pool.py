@@ -12,7 +12,15 @@ import pytest
 
 from app.decoding import pool
 from app.decoding.messages import Answer
-from app.errors import DeadlineExceeded, InternalError, TooCostly, TooManyPixels, UndecodableImage, UnsupportedMediaType
+from app.errors import (
+    DeadlineExceeded,
+    EvaluationTooLarge,
+    InternalError,
+    TooCostly,
+    TooManyPixels,
+    UndecodableImage,
+    UnsupportedMediaType,
+)
 from app.image.reader import Reader, Reading
 from app.image.views import Place, Views, Wanted
 from tests.decoders import VGG16, Running, run, running, until
@@ -303,7 +311,7 @@ def test_views_that_do_not_fit_are_refused() -> None:
     async def test() -> None:
         async with running() as started:
             buffer = started.upload(PHOTOGRAPH)
-            with pytest.raises(ValueError, match="do not fit"):
+            with pytest.raises(EvaluationTooLarge, match="are allowed"):
                 await started.decoders.read(buffer, Wanted((Views(4096, 4096, "bilinear"),)))
             buffer.release()
 

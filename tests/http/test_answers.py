@@ -1,5 +1,7 @@
 """What handlers build is what the document describes, in every field and of every model."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
@@ -9,6 +11,7 @@ from app.http import answers, schemas
 from app.http.context import begin
 from app.http.problems import problem
 from app.image.decode import ImageInfo
+from app.model.manifest import Known
 from app.serving.pipeline import Prediction, Ranked, Stages
 from tests.dummy import DummyNetwork, dummy_model
 
@@ -20,12 +23,19 @@ PREDICTION = Prediction(
     4,
     Stages(0.003, 0.002, 0.0004, 0.0098),
 )
+FITTED = replace(
+    MODEL, manifest=MODEL.manifest.model_copy(update={"known": Known(threshold=0.9, coverage=0.95, risk=0.01)})
+)
 ANSWERS = [
+    (schemas.PredictionResponse, answers.prediction_response(CONTEXT, FITTED, PREDICTION)),
+    (schemas.FileResult, answers.file_result(CONTEXT, FITTED, PREDICTION)),
     (schemas.PredictionResponse, answers.prediction_response(CONTEXT, MODEL, PREDICTION)),
     (
         schemas.BatchResponse,
         answers.batch_response(
-            CONTEXT, MODEL, [answers.file_result(CONTEXT, PREDICTION), problem(QueueFull("full"), CONTEXT.request_id)]
+            CONTEXT,
+            MODEL,
+            [answers.file_result(CONTEXT, MODEL, PREDICTION), problem(QueueFull("full"), CONTEXT.request_id)],
         ),
     ),
     (schemas.ModelInfo, answers.model_info(MODEL)),
@@ -45,3 +55,11 @@ def test_ranks_and_names_go_together() -> None:
     assert answer["predictions"][0]["label_zh"] == "金毛寻回犬"
     assert answer["timing_ms"]["inference"] == 9.8
     assert answer["timing_ms"]["total"] >= 0
+
+
+def test_below_the_threshold_of_the_model_an_image_is_not_known() -> None:
+    doubtful = PREDICTION._replace(ranked=[Ranked(MODEL.labels[207], 0.8999), Ranked(MODEL.labels[1], 0.1)])
+    assert answers.prediction_response(CONTEXT, FITTED, PREDICTION)["known"] is True
+    assert answers.prediction_response(CONTEXT, FITTED, doubtful)["known"] is False
+    assert answers.file_result(CONTEXT, FITTED, doubtful)["known"] is False
+    assert "known" not in answers.prediction_response(CONTEXT, MODEL, doubtful)

@@ -24,10 +24,17 @@ from tests.running import ROOT, RunningService, running
 RED = png((200, 10, 10))
 CHINESE = {"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}
 ERRORS = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, errors.ServiceError)}
-RAISED = ERRORS | {"Malformed"}
+RAISED = ERRORS | {"Malformed", "CannotEvaluate"}
 
 # What callers are told is then another error's detail, or nothing: it is for the log.
-SAID_ELSEWHERE = {"error.title + '.'", "str(ours)", "traceback.format_exc()[-4000:]", "self.detail", "detail"}
+SAID_ELSEWHERE = {
+    "error.title + '.'",
+    "str(ours)",
+    "str(error)",
+    "traceback.format_exc()[-4000:]",
+    "self.detail",
+    "detail",
+}
 
 
 class Module:

@@ -113,7 +113,7 @@ def test_auto_does_not_begin_what_would_come_too_late() -> None:
         ({"evaluation": "dense", "scales": "200"}, "invalid_parameter", "from 224 to 1024"),
         ({"evaluation": "dense", "scales": "²56"}, "invalid_parameter", "from 224 to 1024"),
         ({"evaluation": "dense", "scales": "256,256"}, "invalid_parameter", "different ones"),
-        ({"heatmap": "maybe"}, "invalid_parameter", "heatmap must be true or false"),
+        ({"heatmap": "maybe"}, "invalid_parameter", "heatmap must be one of true, false"),
         ({"heatmap": "true", "top_k": 21}, "invalid_parameter", "top_k may be at most 20"),
         ({"evaluation": "dense", "model": "plain"}, "invalid_parameter", "plain has no dense form"),
         ({"heatmap": "true", "model": "plain"}, "invalid_parameter", "has no heatmap"),

@@ -105,3 +105,16 @@ def test_a_receipt_of_a_later_version_can_be_read(prepared: tuple[Manifest, Rece
 def test_a_default_that_is_written_out_is_no_difference(prepared: tuple[Manifest, Receipt]) -> None:
     manifest, _ = prepared
     assert meaning_of(other(manifest, temperature=1, base=None), LABELS) == meaning_of(manifest, LABELS)
+
+
+def test_another_threshold_is_a_difference_and_none_is_what_older_receipts_know(
+    prepared: tuple[Manifest, Receipt],
+) -> None:
+    manifest, receipt = prepared
+    assert "known" not in receipt.manifest_sha256
+    known = {"threshold": 0.5, "coverage": 0.9, "risk": 0.1}
+    fitted = other(manifest, known=known)
+    assert receipt.changed(fitted, LABELS) == {"known"}
+    tied = receipt.model_copy(update={"manifest_sha256": meaning_of(fitted, LABELS)})
+    tied.check(fitted, LABELS)
+    assert tied.changed(other(fitted, known=known | {"threshold": 0.6}), LABELS) == {"known"}

@@ -16,9 +16,9 @@ from app.model.library import Library
 from app.model.load import load_model
 from app.model.manifest import Base, read_manifest
 from app.model.receipt import meaning_of
-from app.model.store import ModelStore
+from app.model.store import PREVIOUS, ModelStore
 from app.model.weights import map_tensors
-from app.preparing.install import PREVIOUS, STAGED, install, roll_back
+from app.preparing.install import STAGED, install, roll_back
 from tests.dummy import MODELS
 from tests.model.test_sharing import put
 from tests.running import settings

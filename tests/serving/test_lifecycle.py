@@ -65,7 +65,7 @@ def test_a_dead_batch_loop_is_not_ready_and_stops_the_server(
         raise LookupError
 
     with running(dummy_model(network)) as service:
-        monkeypatch.setattr(Batcher, "_take", broken)
+        monkeypatch.setattr(Batcher, "_limit", broken)
         check_problem(service.predict(RED), 500, "internal")
         wait_until(lambda: not listens(service.url))
         assert service.service.lifecycle.state is State.FAILED

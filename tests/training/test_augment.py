@@ -1,11 +1,22 @@
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from app.image.reader import Reader
 from app.image.views import Pixels
 from app.preparing.origin import torchvision_preprocessing
-from app.training.augment import EIGENVALUES, EIGENVECTORS, jittered, shift_colour, ten_crops
+from app.training.augment import (
+    EIGENVALUES,
+    EIGENVECTORS,
+    Scale,
+    light_views,
+    random_crop,
+    scaled,
+    shift_colour,
+    ten_crops,
+    trivial,
+)
 from tests.pictures import encode, photograph, plain
 
 PREPROCESSING = torchvision_preprocessing()
@@ -14,7 +25,7 @@ READER = Reader(10**8, exact=False)
 
 
 def draw(data: bytes, *seed: int) -> Pixels:
-    pixels: Pixels = READER.read(data, jittered(PREPROCESSING, np.random.default_rng(seed))).pixels[0]
+    pixels: Pixels = READER.read(data, random_crop(PREPROCESSING, "jitter", np.random.default_rng(seed))).pixels[0]
     return pixels
 
 
@@ -66,3 +77,28 @@ def test_extreme_pictures_are_cropped_too(size: tuple[int, int]) -> None:
     data = encode(plain((10, 20, 30), size))
     assert draw(data, 1).shape == (224, 224, 3)
     assert READER.read(data, ten_crops(PREPROCESSING)).pixels.shape == (10, 224, 224, 3)
+
+
+@pytest.mark.parametrize(("scale", "served"), [("256", 256), ("384", 384), ("jitter", 384)])
+def test_a_model_is_shown_photographs_as_large_as_it_was_trained_on(scale: Scale, served: int) -> None:
+    assert scaled(PREPROCESSING, scale).resize == served
+    half = PREPROCESSING.model_copy(update={"crop": 112, "input_size": (3, 112, 112), "resize": 128})
+    assert scaled(half, scale).resize == served // 2
+    sides = {random_crop(PREPROCESSING, scale, np.random.default_rng(n)).short_side for n in range(40)}
+    assert sides == {served} if scale != "jitter" else min(sides) >= 256 and max(sides) <= 512 and len(sides) > 20
+
+
+def test_of_the_kept_views_the_first_is_the_services_own() -> None:
+    views = READER.read(CAT, light_views(PREPROCESSING)).pixels
+    assert np.array_equal(views[:1], READER.read(CAT, PREPROCESSING.centre_crop()).pixels)
+    assert np.array_equal(views[1], views[0, :, ::-1])
+    assert len({view.tobytes() for view in views}) == len(views) == 4
+
+
+def test_trivial_augmentation_is_a_function_of_its_seed_and_leaves_the_generator_alone() -> None:
+    crop, before = draw(CAT, 1), torch.random.get_rng_state()
+    found = [trivial(crop, seed) for seed in range(12)]
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(np.array_equal(one, trivial(crop, seed)) for seed, one in enumerate(found))
+    assert len({one.tobytes() for one in found}) > 6
+    assert all(one.shape == crop.shape and one.dtype == np.uint8 for one in found)

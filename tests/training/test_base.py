@@ -36,6 +36,7 @@ def test_a_prepared_model_is_its_own_root(library: Library) -> None:
 
 def test_an_export_stands_on_its_root_with_its_own_tensors(library: Library) -> None:
     base = read_base(CHILD, "new", library)
+    assert base.root is not None
     assert base.root.model == BASE
     assert torch.equal(base.tensors["head.bias"], torch.full((1000,), 7.0))
     assert torch.equal(base.tensors["head.weight"], base.root_tensors["head.weight"])

@@ -96,5 +96,5 @@ def test_other_networks_train_their_last_layer_only() -> None:
     tensors = dict(timm.create_model("test_vit", num_classes=5).state_dict())
     network = cut_network("timm:test_vit", tensors, PREPROCESSING, 3, "classifier")
     assert network.trained_names() == ["head.weight", "head.bias"]
-    with pytest.raises(ModelError, match="block5 needs one of torchvision's VGGs"):
+    with pytest.raises(ModelError, match="block5 needs a VGG"):
         cut_network("timm:test_vit", tensors, PREPROCESSING, 3, "block5")

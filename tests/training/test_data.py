@@ -68,3 +68,42 @@ def test_fewer_than_two_classes_are_an_error_with_the_counts(tmp_path: Path, nam
         list_images(touch(tmp_path, *names))
     with pytest.raises(ModelError, match="no folder"):
         list_images(tmp_path / "nowhere")
+
+
+def test_the_folders_for_training_and_measuring_are_known_in_any_case(tmp_path: Path) -> None:
+    """``Train`` and ``Val`` were two classes."""
+    touch(tmp_path, *(f"{part}/{kind}/1.jpg" for part in ("Train", "VAL", "Testing") for kind in ("cat", "dog")))
+    listing = list_images(tmp_path)
+    assert listing.classes == ("cat", "dog")
+    assert {one.path.split("/")[0]: one.part for one in listing.files} == {
+        "Train": "train",
+        "VAL": "validation",
+        "Testing": "test",
+    }
+
+
+def test_nothing_beside_those_folders_vanishes(tmp_path: Path) -> None:
+    touch(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", "test/3.jpg", "extra/cat/2.jpg", "cat.7.jpg")
+    refused = {one.path: one.reason for one in list_images(tmp_path).refused}
+    assert refused.keys() == {"test/3.jpg", "extra/cat/2.jpg", "cat.7.jpg"}
+    assert refused["extra/cat/2.jpg"] == "beside test and train, in none of them"
+
+
+def test_a_class_may_be_called_test(tmp_path: Path) -> None:
+    assert list_images(touch(tmp_path, "test/1.jpg", "control/1.jpg")).classes == ("control", "test")
+
+
+def test_linked_class_folders_are_read_and_circles_end(tmp_path: Path) -> None:
+    touch(tmp_path / "elsewhere", "a.jpg")
+    data = touch(tmp_path / "data", "dog/b.jpg")
+    (data / "cat").symlink_to(tmp_path / "elsewhere")
+    (data / "dog" / "again").symlink_to(data)
+    assert [(one.path, one.class_name) for one in list_images(data).files] == [
+        ("cat/a.jpg", "cat"),
+        ("dog/b.jpg", "dog"),
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["HEIC", "heif", "avif", "tif", "tiff", "gif"])
+def test_every_format_of_the_service_can_be_trained_on(tmp_path: Path, suffix: str) -> None:
+    assert len(list_images(touch(tmp_path, f"cat/a.{suffix}", f"dog.3.{suffix}", "dog/b.jpg")).files) == 3

@@ -9,7 +9,7 @@ import torch
 
 from app.errors import ModelError
 from app.settings import Settings
-from app.training.distributed import Ranks, choose_device, cpu_copy
+from app.training.distributed import Ranks, choose_backend, choose_device, cpu_copy
 from tests.running import ROOT, clean_environment
 
 CPU = torch.device("cpu")
@@ -128,3 +128,11 @@ def test_a_copy_does_not_follow_what_is_trained() -> None:
         tensor += 1
     assert copy.tolist() == [0, 0]
     assert not copy.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("device", "processes", "devices", "backend"),
+    [("cpu", 2, 0, "gloo"), ("cuda", 2, 2, "nccl"), ("cuda", 1, 4, "nccl"), ("cuda", 2, 1, "gloo")],
+)
+def test_processes_that_share_a_device_talk_by_gloo(device: str, processes: int, devices: int, backend: str) -> None:
+    assert choose_backend(torch.device(device), processes, devices) == backend

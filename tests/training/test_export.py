@@ -50,8 +50,7 @@ def test_a_model_is_whole_and_replaces_one_of_its_name(tmp_path: Path, times: in
             {"a": torch.full((2,), time)},
             staged(tmp_path, f"{time}"),
         )
-        assert not any((tmp_path / "staged").iterdir())
-        (tmp_path / "staged").rmdir()
+        assert not (tmp_path / "staged").exists()
     with store.open_weights() as (read, _):
         assert read == receipt
     receipt.check(read_manifest(store.manifest), LABELS)
@@ -65,6 +64,26 @@ def test_a_model_is_whole_and_replaces_one_of_its_name(tmp_path: Path, times: in
 def test_a_service_that_is_running_keeps_what_it_has_mapped(tmp_path: Path) -> None:
     export(ModelStore(tmp_path / "store", "new"), MANIFEST, LABELS, {"a": torch.zeros(1000)}, staged(tmp_path, "0"))
     mapped = map_tensors(ModelStore(tmp_path / "store", "new").weights)["a"]
-    (tmp_path / "staged").rmdir()
     export(ModelStore(tmp_path / "store", "new"), MANIFEST, LABELS, {"a": torch.ones(1000)}, staged(tmp_path, "1"))
     assert not mapped.any()
+
+
+def test_the_old_model_stays_until_the_new_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever fails on the way: there is a model to serve, and after success the old one is kept to go back to."""
+    store = ModelStore(tmp_path / "store", "new")
+    first = export(store, MANIFEST, LABELS, {"a": torch.zeros(2)}, staged(tmp_path, "0"))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    second = staged(tmp_path, "1")
+    with monkeypatch.context() as patch:
+        patch.setattr("app.training.export.write_safetensors", full)
+        with pytest.raises(OSError, match="No space"):
+            export(store, MANIFEST, LABELS, {"a": torch.ones(2)}, second)
+    with store.open_weights() as (receipt, _):
+        assert receipt == first
+    export(store, MANIFEST, LABELS, {"a": torch.ones(2)}, second)
+    assert map_tensors(store.weights)["a"].tolist() == [1, 1]
+    assert [path.name for path in (store.folder / "tensorboard").iterdir()] == ["events.1"]
+    assert map_tensors(ModelStore(tmp_path / "store" / ".previous", "new").weights)["a"].tolist() == [0, 0]

@@ -1,5 +1,7 @@
 """The loop on a problem with a known answer, in one process."""
 
+import os
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -7,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from app.errors import ModelError
 from app.training.cut import CutNetwork, Frozen
 from app.training.distributed import Ranks
 from app.training.dropout import RowDropout
-from app.training.loop import Trainer, epoch_batches
-from app.training.recipe import Recipe
+from app.training.loop import Trainer
+from app.training.recipe import Recipe, make_optimizer, make_scheduler
 from app.training.split import Sample
 
 CPU = torch.device("cpu")
@@ -107,22 +110,13 @@ def test_it_learns_and_the_schedule_steps() -> None:
     assert [round(row["lr"], 6) for row in one.progress.history] == [0.1, 0.1, 0.01, 0.01]
 
 
-def test_every_picture_is_seen_once_an_epoch_in_another_order_each_time() -> None:
-    batches = [epoch_batches(SAMPLES, recipe(), epoch) for epoch in (0, 1)]
-    orders = [[one.index for batch in each for one in batch] for each in batches]
-    assert [len(batch) for batch in batches[0]] == [8, 8, 8, 8, 8, 3]
-    assert sorted(orders[0]) == sorted(orders[1]) == list(range(43))
-    assert orders[0] != orders[1]
-    assert batches[0] == epoch_batches(SAMPLES, recipe(), 0)
-
-
 @pytest.mark.parametrize("schedule", ["step", "plateau", "cosine"])
 def test_resuming_at_any_step_ends_bit_for_bit_where_the_whole_run_does(schedule: str) -> None:
     saved: list[Any] = []
     whole = trainer(recipe(schedule=schedule), saved, [0.7, 0.5, 0.55, 0.4])
     whole.run()
-    assert len(saved) == 24
-    for place in (0, 3, 5, 6, 13, 22):
+    assert [state["step"] for state in saved] == [1, 2, 3, 4, 5, 6, 0] * 4  # after the last step, and after validation
+    for place in (0, 3, 5, 6, 7, 15, 26):
         state = saved[place]
         resumed = trainer(recipe(schedule=schedule), None, [0.7, 0.5, 0.55, 0.4][state["epoch"] :])
         resumed.load_state(state)
@@ -149,3 +143,90 @@ def test_the_best_epoch_is_kept_and_training_stops_without_a_better_one() -> Non
     assert after_second["epoch"] == 2
     expected = torch.cat([tensor.flatten() for tensor in after_second["tensors"].values()])
     assert torch.equal(final(one), expected)
+
+
+@pytest.mark.parametrize(("lr", "validation"), [(1e30, ()), (0.1, (0.5, float("nan"))), (0.1, (0.5, 1e9))])
+def test_a_run_that_has_diverged_ends_with_words_and_saves_nothing_of_it(
+    lr: float, validation: Sequence[float]
+) -> None:
+    saved: list[Any] = []
+    with pytest.raises(ModelError, match=r"diverged in epoch \d: the loss is .* Nothing is exported"):
+        trainer(recipe(lr=lr), saved, validation).run()
+    assert all(torch.isfinite(value) for state in saved for value in torch.tensor(state["sums"]))
+
+
+def test_the_end_of_every_epoch_is_saved_before_and_after_validation() -> None:
+    """With two minutes between checkpoints an epoch's end, or Ctrl-C in its last step, was lost."""
+    saved: list[Any] = []
+    one = trainer(recipe(), saved)
+    one.save_every_s = 1e9
+    one.run()
+    assert [(state["epoch"], state["step"]) for state in saved] == [(1, 0), (2, 0), (3, 0), (4, 0)]
+
+
+def test_an_interruption_in_the_last_step_loses_nothing() -> None:
+    saved: list[Any] = []
+    one = trainer(recipe(), saved)
+    one.save_every_s, one.validate = 1e9, lambda: pytest.fail("it went on to validate")
+    steps: list[int] = []
+    backward = one._backward
+
+    def interrupt(*arguments: Any) -> None:
+        backward(*arguments)
+        steps.append(1)
+        if len(steps) == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    one._backward = interrupt  # type: ignore[method-assign,assignment]
+    with pytest.raises(KeyboardInterrupt):
+        one.run()
+    assert [(state["epoch"], state["step"]) for state in saved] == [(0, 6)]
+
+
+def test_batch_norm_keeps_the_statistics_of_the_base_however_a_batch_is_divided() -> None:
+    def run(accumulate: int, *, learns: bool = False) -> Trainer:
+        layers = [nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU(), RowDropout(0.3, 1), nn.Linear(5, 2)]
+        made = trainer(recipe(accumulate=accumulate))
+        with torch.no_grad():
+            for layer, parameter in enumerate(p for one in layers for p in one.parameters()):
+                parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(layer)))
+        whole = nn.Sequential(*layers)
+        made.network = CutNetwork(whole, made.network.frozen, whole, learns)
+        made.optimizer = make_optimizer(made.network, made.recipe)
+        made.scheduler = make_scheduler(made.optimizer, made.recipe)
+        made._trained = whole
+        made.run()
+        return made
+
+    whole, divided = run(1), run(4)
+    assert torch.allclose(final(whole), final(divided), atol=1e-4)
+    assert not whole.network.whole.state_dict()["1.running_mean"].any()
+    assert run(1, learns=True).network.whole.state_dict()["1.running_mean"].any()
+
+
+def test_classes_that_count_the_same_pull_the_same() -> None:
+    uneven = [one for one in SAMPLES if one.class_index == 0 or one.index < 5]
+
+    def answered(class_weights: str) -> float:
+        one = trainer(recipe(class_weights=class_weights, lr=0.02, epochs=2))
+        one.samples = uneven
+        one._class_weights = one._weigh_classes()
+        one.run()
+        (inputs,) = Points().batches(None, [SAMPLES])
+        return float(torch.softmax(one.network.trained.eval()(inputs), 1)[:, 1].mean().detach())
+
+    assert answered("balanced") > answered("none") + 0.02
+
+
+def test_the_rate_rises_while_warming_up_and_is_the_schedules_after() -> None:
+    one, rates = trainer(recipe(warmup_epochs=1, epochs=2)), []
+    step = one.scaler.step
+
+    def noting(optimizer: Any) -> Any:
+        rates.append(optimizer.param_groups[0]["lr"])
+        return step(optimizer)
+
+    one.scaler.step = noting  # type: ignore[method-assign]
+    one.run()
+    assert rates[:6] == pytest.approx([0.1 * n / 6 for n in range(1, 7)])
+    assert rates[6:] == pytest.approx([0.1] * 6)

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,7 +13,7 @@ from app.model.manifest import read_manifest
 from app.model.store import ModelStore
 from app.training import model_folder
 from app.training.loop import Progress
-from app.training.measurement import Measurement, measure
+from app.training.measurement import Answers, Measurement, measure
 from app.training.model_folder import facts_of, write_metrics, write_model, write_tensorboard
 from app.training.run import Run
 from tests.training.conftest import BASE
@@ -32,21 +33,34 @@ def run(store: Path, pictures: Path) -> Run:
 
 def measured(run: Run) -> Measurement:
     """As if every answer had been "cat"."""
-    samples = run.split.part("validation", "calibration")
-    return measure(run.labels, samples, torch.tensor([[1.0, 0.0]] * len(samples)), None)
+    samples = run.split.part("calibration")
+    logits = torch.tensor([[1.0, 0.0]] * len(samples))
+    return measure(
+        run.labels, Answers(samples, ["calibration"] * len(samples), logits, np.arange(len(samples)) % 3), 1.0
+    )
 
 
 def test_a_run_becomes_a_folder_that_tells_all_about_it(run: Run, store: Path) -> None:
     leftover = run.work / "new" / "staged" / "half"
     leftover.mkdir(parents=True)
-    write_model(run, PROGRESS, measured(run))
+    write_model(run, PROGRESS, measured(run), None)
     folder = ModelStore(store, "new")
     manifest = read_manifest(folder.manifest)
     assert manifest.base == run.base.root
     assert manifest.version == f"head-{run.split.sha256[:8]}"
     assert manifest.weights.source == f"training:{run.options.data.name}"
     assert manifest.training is not None
-    assert manifest.training.metrics["top1"] == 0.5
+    shown = [sample.class_name for sample in run.split.part("calibration")]
+    assert manifest.training.metrics["top1"] == round(shown.count("cat") / len(shown), 6)
+    assert manifest.training.classes is not None
+    assert manifest.training.classes["dog"]["recall"] == 0
+    assert manifest.known is not None
+    assert manifest.known.curve[-1][1] == 1
+    rows = list(csv.DictReader((folder.folder / "predictions.csv").read_text().splitlines()))
+    assert [row["path"] for row in rows] == [sample.path for sample in run.split.part("calibration")]
+    assert {row["predicted"] for row in rows} == {"cat"}
+    seen = list(csv.DictReader((folder.folder / "seen.csv").read_text().splitlines()))
+    assert len(seen) == len(run.split.samples)
     assert manifest.training.split_sha256 == hashlib.sha256((folder.folder / "split.csv").read_bytes()).hexdigest()
     with folder.open_weights() as (receipt, _):
         assert receipt.weights_size_bytes == folder.weights.stat().st_size
@@ -59,12 +73,14 @@ def test_a_run_becomes_a_folder_that_tells_all_about_it(run: Run, store: Path) -
 
 def test_the_facts_are_enough_to_make_it_again(run: Run) -> None:
     facts = facts_of(run, PROGRESS)
+    assert run.base.root is not None
     assert facts["base"].startswith(f"{BASE}, weights SHA-256 {run.base.root.weights_sha256}")
     assert "seed 620" in facts["recipe"]
-    assert facts["best epoch"] == "2"
-    assert facts["images"] == "train 36, validation 12, calibration 12"
+    assert facts["best epoch"] == "2, by the validation part"
+    counts = run.split.counts()
+    assert facts["images"] == ", ".join(f"{part} {count.total()}" for part, count in counts.items() if count)
     assert facts["split"].endswith(run.split.sha256)
-    assert facts["look alike across parts"] == "none"
+    assert facts["look alike"] == "0 images in 0 groups, each in one part and one fold"
 
 
 def test_metrics_have_one_row_per_epoch(tmp_path: Path) -> None:

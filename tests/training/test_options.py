@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from app.training.arguments import make_parser
 from app.training.cut import TRAIN
-from app.training.options import Options, _parser, parse_options
+from app.training.options import Options, parse_options
 
 
 def parse(*arguments: str) -> Options:
@@ -11,9 +12,16 @@ def parse(*arguments: str) -> Options:
 
 
 def test_rate_and_epochs_follow_what_is_trained_unless_they_are_given() -> None:
-    assert parse().train == "classifier"
-    rates = {train: (parse("--train", train).recipe.lr, parse("--train", train).recipe.epochs) for train in TRAIN}
-    assert rates == {"head": (0.03, 20), "classifier": (0.003, 6), "block5": (0.001, 6), "all": (0.001, 6)}
+    assert parse().train == "head"
+    recipes = {train: parse("--train", train).recipe for train in TRAIN}
+    rates = {train: (recipe.lr, recipe.epochs, recipe.warmup_epochs) for train, recipe in recipes.items()}
+    assert rates == {
+        "head": (0.03, 20, 0),
+        "classifier": (0.003, 6, 0),
+        "block5": (0.001, 6, 0),
+        "fine-tune": (0.001, 4, 1),
+        "all": (0.001, 6, 0),
+    }
     given = parse("--train", "head", "--lr", "0.5", "--epochs", "9").recipe
     assert (given.lr, given.epochs, given.step_epochs) == (0.5, 9, 6)
     assert parse("--epochs", "1").recipe.step_epochs == 1
@@ -64,8 +72,50 @@ def test_every_option_tells_its_default(capsys: pytest.CaptureFixture[str]) -> N
         "(default: 620)",
         "(default: 0.0005, as in the VGG paper, 3.1)",
         "classifier 0.003",
-        "100 kB an image",
+        "100 kB with classifier",
     ):
         assert words in text
-    silent = [action.dest for action in _parser(None)._actions if "default" not in (action.help or "")]
-    assert silent == ["help", "data", "exclude", "resume", "ten_crop"]
+    silent = [action.dest for action in make_parser(None)._actions if "default" not in (action.help or "")]
+    assert silent == ["help", "net_a", "data", "exclude", "resume", "ten_crop"]
+
+
+def test_a_head_is_fitted_at_once_unless_something_asks_for_steps() -> None:
+    for fitted in ([], ["--augment", "light"], ["--solver", "lbfgs"]):
+        options = parse(*fitted)
+        assert options.is_cross_fitted
+        assert (options.held_out, options.keeps_features) == (0, True)
+    steps = ("--lr", "1"), ("--epochs", "3"), ("--validation", "0.3"), ("--augment", "paper"), ("--train", "classifier")
+    for arguments in (*steps, ("--no-cache-features",), ("--solver", "sgd")):
+        assert not parse(*arguments).is_cross_fitted
+    assert (parse("--train", "block5").held_out, parse("--validation", "0.3").held_out) == (0.2, 0.3)
+    assert not parse("--train", "all").keeps_features
+
+
+def test_the_scale_follows_the_augmentation() -> None:
+    assert [parse("--augment", one).scale for one in ("none", "crop", "paper", "trivial")] == [
+        "256",
+        "256",
+        "jitter",
+        "256",
+    ]
+    assert parse("--augment", "paper", "--scale", "384").scale == "384"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--solver", "lbfgs", "--lr", "1"], "has no --lr"),
+        (["--solver", "lbfgs", "--train", "classifier"], "goes with --train head"),
+        (["--weights", "none", "--train", "head"], "needs --train all"),
+        (["--net-a", "a"], "--net-a is for --weights none"),
+        (["--folds", "1"], "a whole number of at least 2"),
+        (["--known-coverage", "0"], "more than 0 and at most 1"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse(*arguments)
+    assert end.value.code == 2
+    assert words in capsys.readouterr().err

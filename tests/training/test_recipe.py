@@ -1,8 +1,10 @@
 import pytest
 import torch
+from torch import nn
 from torch.optim import SGD
 
-from app.training.recipe import make_scheduler, seed_for, step_scheduler
+from app.training.cut import CutNetwork, Frozen
+from app.training.recipe import make_optimizer, make_scheduler, seed_for, step_scheduler
 from tests.training.test_loop import recipe
 
 
@@ -37,3 +39,13 @@ def test_seeds_differ_with_any_number_and_in_their_order() -> None:
     assert len(set(seeds)) == 5
     assert seed_for(620, 3, 7) == seed_for(620, 3, 7)
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_biases_and_batch_norm_do_not_decay() -> None:
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Dropout(), nn.Linear(4, 2))
+    network = CutNetwork(layers, Frozen(nn.Sequential(nn.Identity())), layers)
+    groups = make_optimizer(network, recipe(weight_decay=0.01)).param_groups
+    decays = {id(parameter): group["weight_decay"] for group in groups for parameter in group["params"]}
+    assert len(decays) == 6
+    for name, parameter in layers.named_parameters():
+        assert decays[id(parameter)] == (0.01 if name in ("0.weight", "4.weight") else 0), name

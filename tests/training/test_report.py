@@ -1,12 +1,14 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from app.image.reader import Reader
 from app.model.labels import Label
-from app.training.measurement import Measurement, measure
-from app.training.report import GALLERY, MATRIX_CLASSES, write_report
+from app.training.gallery import LARGEST
+from app.training.measurement import NO_FOLD, Answers, Measurement, Origin, measure
+from app.training.report import MATRIX_CLASSES, Contents, write_report
 from app.training.split import Sample
 from tests.training.conftest import draw
 
@@ -16,22 +18,23 @@ HISTORY = [
 ]
 
 
-def measurement(names: list[str], wrong: set[int], count: int) -> Measurement:
+def measurement(names: list[str], wrong: set[int], count: int, seen: int = 0) -> Measurement:
     """Images 0, 1, … of the classes in turn; those in ``wrong`` are taken for the next class."""
     labels = [Label(index, None, name, f"{name}的", (), ()) for index, name in enumerate(names)]
     samples, logits = [], torch.zeros(count, len(names))
     for n in range(count):
         shown = n % len(names)
         logits[n, (shown + (n in wrong)) % len(names)] = 4 + n / count
-        part = "validation" if n % 2 else "calibration"
-        samples.append(Sample(n, part, shown, names[shown], f"{n}.png", f"{n}"))  # type: ignore[arg-type]
-    return measure(labels, samples, logits, None)
+        samples.append(Sample(n, "test" if n % 2 else "calibration", shown, names[shown], f"{n}.png", f"{n}"))
+    origins: list[Origin] = ["test" if n % 2 else "calibration" for n in range(count)]
+    folds = np.array([NO_FOLD if n % 2 else n % 3 for n in range(count)])
+    return measure(labels, Answers(samples, origins, logits, folds, seen), 0.95)
 
 
 def write(folder: Path, found: Measurement) -> str:
     path = folder / "report.html"
-    facts = {"base": "vgg16 <real>"}
-    write_report(path, "cats & dogs", found, HISTORY, data=folder, facts=facts, reader=Reader(10**8, exact=False))
+    contents = Contents(found, HISTORY, None, {"base": "vgg16 <real>"})
+    write_report(path, "cats & dogs", contents, data=folder, reader=Reader(10**8, exact=False))
     return path.read_text(encoding="utf-8")
 
 
@@ -39,10 +42,13 @@ def test_mistakes_are_shown_the_worst_first_and_not_all_of_many(tmp_path: Path) 
     for n in range(60):
         draw(tmp_path / f"{n}.png", "cat", n)
     page = write(tmp_path, measurement(["cat", "dog"], set(range(30, 60)), 60))
-    figures = re.findall(r"<figure><img alt='' src='data:image/jpeg;base64,[^']{500,}'>(\d+)\.png<br>", page)
-    assert figures == [f"{n}" for n in range(59, 59 - GALLERY, -1)]
+    shown = r"base64,[^']{500,}'><span class='path'>(\d+)\.png</span><br>answered <b>cat</b> \((\d+\.\d)%"
+    figures = [(int(name), float(percent)) for name, percent in re.findall(shown, page)]
+    assert len(figures) > 5  # the others show cats
+    assert all(name in range(30, 60) for name, _ in figures)
+    assert [percent for _, percent in figures] == sorted((percent for _, percent in figures), reverse=True)
+    assert page.count("<figure><img") == LARGEST
     assert "Worst mistakes (30 in all)" in page
-    assert re.search(r"59\.png<br>answered <b>cat</b> \(\d+\.\d%\), shows dog", page)
 
 
 def test_the_page_needs_no_other_file_and_takes_names_for_text(tmp_path: Path) -> None:
@@ -57,9 +63,14 @@ def test_the_page_needs_no_other_file_and_takes_names_for_text(tmp_path: Path) -
 def test_each_figure_says_what_it_is_of(tmp_path: Path) -> None:
     draw(tmp_path / "1.png", "dog", 1)
     page = write(tmp_path, measurement(["cat", "dog"], {1}, 12))
-    assert "<b>91.67%</b><span>of 12 held-out images answered right (95% interval: 64.6% to 98.5%)</span>" in page
-    assert "<b>83.33%</b><span>of 6 validation images, which chose the best epoch</span>" in page
-    assert "<b>100.00%</b><span>of 6 calibration images, which fitted the temperature</span>" in page
+    assert "<b>91.67%</b><span>of 12 images answered right (95% interval: 64.6% to 98.5%)</span>" in page
+    assert "<b>83.33%</b><span>of 6 by test: held out; chose nothing</span>" in page
+    assert "<b>100.00%</b><span>of 6 by calibration: held out; chose nothing but the temperature" in page
+    assert "the figures flatter" not in page
+    assert "trained on 4 of these images: the figures flatter" in write(
+        tmp_path, measurement(["cat", "dog"], {1}, 12, 4)
+    )
+    assert "From a probability of 0." in page
     rows = dict(re.findall(r"<tr><td>(cat|dog)</td>((?:<td style[^>]*>\d+</td>)+)", page))
     assert {name: re.findall(r">(\d+)<", row) for name, row in rows.items()} == {"cat": ["6", "0"], "dog": ["1", "5"]}
 

@@ -30,23 +30,21 @@ def test_base_data_and_network_belong_together(store: Path, data: Path) -> None:
     (data / "cat.9.png").write_bytes((data / "cat.0.png").read_bytes())
     run = prepare(store, data)
     assert [label.label_zh for label in run.labels] == ["猫", "狗"]
-    assert run.split.counts()["train"].total() == 8
+    assert len(run.split.samples) == 12
     assert {one.path for one in run.refused} == {"notes.txt", "cat.9.png"}
     pixels = torch.zeros((1, 3, 160, 160), dtype=torch.uint8)
     assert run.network.trained.eval()(run.network.frozen(pixels)).shape == (1, 2)
     assert run.work == store / ".training"
-    assert (run.work / "inspected.jsonl").is_file()
+    assert (run.work / "looks.jsonl").is_file()
 
 
-def test_images_that_look_alike_on_two_sides_of_the_split_are_told(store: Path, data: Path) -> None:
+def test_images_that_look_alike_lie_on_one_side(store: Path, data: Path) -> None:
     for number in range(6):
         Image.open(data / f"cat.{number}.png").save(data / f"cat.{number + 10}.bmp")
     run = prepare(store, data)
     part_of = {sample.path: sample.part for sample in run.split.samples}
-    assert run.alike
-    for one, other in run.alike:
-        assert abs(int(Path(one).stem[4:]) - int(Path(other).stem[4:])) == 10
-        assert part_of[one] != part_of[other]
+    assert run.split.alike() == [2] * 6
+    assert all(part_of[f"cat.{number}.png"] == part_of[f"cat.{number + 10}.bmp"] for number in range(6))
 
 
 def test_half_precision_is_for_cuda_alone(store: Path, data: Path) -> None:
@@ -56,5 +54,5 @@ def test_half_precision_is_for_cuda_alone(store: Path, data: Path) -> None:
 def test_a_class_with_too_few_images_is_told(store: Path, data: Path) -> None:
     for number in range(1, 6):
         (data / f"dog.{number}.png").unlink()
-    with pytest.raises(ModelError, match="Class 'dog' has too few usable images to train on and to validate: 1"):
+    with pytest.raises(ModelError, match="Class 'dog' has too few usable images that do not look alike: 1"):
         prepare(store, data)

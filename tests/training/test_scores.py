@@ -1,15 +1,16 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from app.training.scores import (
     Share,
+    balanced_accuracy,
     calibration_error,
     class_qualities,
     confusion,
-    fit_temperature,
-    nll,
+    macro_f1,
     reliability,
     top_share,
 )
@@ -47,18 +48,8 @@ def test_the_calibration_error_of_known_answers() -> None:
     assert calibration_error(bins) == pytest.approx((10 * 0.3 + 4 * 0.35) / 14)
 
 
-def test_the_temperature_undoes_overconfidence() -> None:
-    """Answers drawn from the softmax of logits that are then multiplied by 2.5: the fit must find 2.5."""
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(20000, 3, generator=generator) * 2
-    targets = torch.multinomial(torch.softmax(logits, 1), 1, generator=generator)[:, 0]
-    temperature = fit_temperature(logits * 2.5, targets)
-    assert temperature == pytest.approx(2.5, rel=0.03)
-    assert nll(logits * 2.5, targets, temperature) < nll(logits * 2.5, targets)
-    assert min(nll(logits * 2.5, targets, temperature * f) for f in (0.98, 1.02)) > nll(
-        logits * 2.5, targets, temperature
-    )
-
-
-def test_without_a_mistake_the_temperature_stays_within_reason() -> None:
-    assert fit_temperature(torch.tensor([[2.0, 0], [0, 2]]), torch.tensor([0, 1])) == pytest.approx(0.5)
+def test_small_classes_count_as_much_as_large_ones() -> None:
+    qualities = class_qualities(np.array([[90, 0, 0], [5, 5, 0], [0, 0, 0]]))
+    assert balanced_accuracy(qualities) == pytest.approx(0.75)
+    assert macro_f1(qualities) == pytest.approx((180 / 185 + 10 / 15) / 2)
+    assert math.isnan(balanced_accuracy([]))

@@ -60,9 +60,23 @@ def test_an_image_that_cannot_be_read_ends_the_epoch() -> None:
 
 
 def test_the_cache_gives_what_the_images_would(tmp_path: Path) -> None:
-    cache = FeatureCache(tmp_path, (2,))
+    cache = FeatureCache(tmp_path, (1, 2))
     (whole,) = images().batches(None, [SAMPLES])
     cache.append(0, iter([([sample.sha256 for sample in SAMPLES], whole.numpy())]))
     cache.refresh()
     cached, computed = (list(each.batches(None, BATCHES)) for each in (CachedSource(cache, CPU), images()))
     assert all(torch.equal(one, other) for one, other in zip(cached, computed, strict=True))
+
+
+def test_of_several_kept_views_training_draws_one_and_answers_use_the_first(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path, (3, 1))
+    rows = np.array([[10.0 * n + view for view in range(3)] for n in range(5)], np.float32)
+    cache.append(0, iter([([sample.sha256 for sample in SAMPLES], rows)]))
+    cache.refresh()
+    source = CachedSource(cache, CPU, seed=1)
+    (first,) = source.batches(None, [SAMPLES])
+    assert first[:, 0].tolist() == [0, 10, 20, 30, 40]
+    drawn = [next(iter(source.batches(epoch, [SAMPLES])))[:, 0] for epoch in range(20)]
+    assert {int(value) for batch in drawn for value in batch % 10} == {0, 1, 2}
+    assert torch.equal(drawn[7], next(iter(source.batches(7, [SAMPLES])))[:, 0])
+    assert source.all_views(SAMPLES).shape == (5, 3, 1)

@@ -1,0 +1,1 @@
+"""Fitting a head on features, and saying what it is worth: functions of arrays, no files, no command line."""
