@@ -8,9 +8,15 @@ const DOUBTFUL = 0.3; // below it the network's first class means that it does n
 const STAGES = ["decode", "preprocess", "queue", "inference"];
 
 /** The classes, most probable first, and a word of doubt where there is room for it. */
-export function classes({ predictions }) {
-  const doubtful = predictions[0].probability < DOUBTFUL;
+export function classes({ predictions, known }) {
+  const doubtful = known === undefined && predictions[0].probability < DOUBTFUL;
   return [...(doubtful ? [say(element("p", { class: "doubt" }), "answer.doubt")] : []), bars(predictions)];
+}
+
+/** What it comes to: the first class in both languages, or that it is none where the model can say so. */
+export function verdict({ predictions: [first], known }) {
+  if (known === false) return [say(element("span"), "answer.none")];
+  return [element("span", { lang: "en" }, first.label_en), " ", element("span", { lang: "zh-CN" }, first.label_zh)];
 }
 
 function bars(predictions) {

@@ -1,6 +1,6 @@
 // One photograph on the page, from the moment it is chosen: on its way, answered, or refused in words.
 
-import { classes, cost } from "./answer.js";
+import { classes, cost, verdict } from "./answer.js";
 import { element, freshId } from "./element.js";
 import { has, name, say } from "./language.js";
 import { lookButton } from "./looking.js";
@@ -90,9 +90,7 @@ export class Card {
   #answered(answer, sent, asked) {
     this.#become("answered");
     const first = answer.predictions[0];
-    this.heading.replaceChildren(
-      element("span", { lang: "en" }, first.label_en), " ", element("span", { lang: "zh-CN" }, first.label_zh),
-    );
+    this.heading.replaceChildren(...verdict(answer));
     name(this.picture.querySelector("[data-label]"), "picture.answered", { file: this.file.name, label: first.label_en });
     this.content.replaceChildren(facts(this.file, sent, answer.image));
     this.content.append(...classes(answer));
@@ -101,7 +99,7 @@ export class Card {
     if (canShowWhere(answer.model.name)) this.actions.prepend(...lookButton({ answer, picture: this.picture, ask }));
     this.extras.replaceChildren(cost(answer), snippets(this.file, asked));
     const labels = { file: this.file.name, en: first.label_en, zh: first.label_zh };
-    this.announce("announce.answered", { ...labels, share: percent(first.probability) });
+    this.announce(answer.known === false ? "announce.none" : "announce.answered", { ...labels, share: percent(first.probability) });
     this.#lead();
   }
 

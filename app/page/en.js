@@ -57,6 +57,7 @@ export default {
 
   "answer.bars": "The most probable classes",
   "answer.share": "{share}",
+  "answer.none": "Probably none of these",
   "answer.doubt": "It is not sure: this may be none of the things it knows.",
 
   "cost.total": "Answered in {total}",
@@ -94,6 +95,7 @@ export default {
   "copy.select": "It is selected: copy it with Ctrl+C or ⌘C.",
 
   "announce.answered": "{file}: {en}, {zh}, {share}",
+  "announce.none": "{file}: probably none of these; the nearest is {en}, {zh}, {share}",
   "announce.failed": "{file}: {title}",
 
   "error.says": "The service says:",

@@ -57,6 +57,7 @@ export default {
 
   "answer.bars": "最可能的类别",
   "answer.share": "{share}",
+  "answer.none": "可能都不是",
   "answer.doubt": "它没有把握：图里可能不是它认识的任何东西。",
 
   "cost.total": "用时 {total}",
@@ -94,6 +95,7 @@ export default {
   "copy.select": "已选中，请按 Ctrl+C 或 ⌘C 复制。",
 
   "announce.answered": "{file}：{zh}，{en}，{share}",
+  "announce.none": "{file}：可能都不是；最接近的是{zh}，{en}，{share}",
   "announce.failed": "{file}：{title}",
 
   "error.says": "服务的说明：",

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
+from tests.running import running_process
 from tests.system.page.fixtures import Visit
 from tests.system.page.photographs import CAT, COFFEE
 
@@ -95,6 +97,24 @@ def check_the_language_is_the_browsers_and_can_be_switched(visit: Visit) -> None
     expect(visitor.answered()).to_contain_text(re.compile(r"Answered in [\d.]+ ms"))
     page.reload()
     expect(page.locator("h1")).to_have_text("What is in the picture?")
+
+
+def check_another_model_can_be_chosen_and_may_know_nothing_like_it(visit: Visit) -> None:
+    settings = {"VGG_FRONTS": "0", "VGG_ADMIN_KEYS": "boss"}
+    with running_process(settings, module="tests.dummy_service") as (url, _):
+        httpx.post(f"{url}/models/unsure/load", headers={"X-API-Key": "boss"}, timeout=30).raise_for_status()
+        visitor = visit(url)
+        visitor.page.locator(".options summary").click()
+        visitor.page.get_by_label("Model", exact=True).select_option("unsure")
+        visitor.choose(CAT)
+        card = visitor.answered()
+        expect(card.locator("h2")).to_have_text("Probably none of these")
+        expect(visitor.page.locator("#announcer")).to_contain_text("chelsea.png: probably none of these; the nearest is")
+        card.get_by_text(re.compile("Answered in")).click()
+        expect(card.locator("dl")).to_contain_text("unsure")
+        card.get_by_text("Copy as code").click()
+        expect(card.locator("pre")).to_contain_text("/predict?model=unsure")
+        visitor.check()
 
 
 def check_the_embedded_default_says_what_it_is(visit: Visit, guarded_url: str) -> None:
