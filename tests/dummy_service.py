@@ -1,7 +1,7 @@
 """``python -m tests.dummy_service``: the service as it is run, with the dummy network in the place of real ones.
 
-It serves ``vgg16``; ``other`` and ``unsure`` can be loaded, of which the second takes everything for something that it does
-not know; ``broken`` cannot, and where DUMMY_FAILS is set the first one cannot
+It serves ``vgg16``; ``other`` and ``unsure`` can be loaded, of which the second knows nothing of what it is shown;
+``broken`` cannot, and where DUMMY_FAILS is set the first one cannot
 either. A forward takes DUMMY_SECONDS.
 """
 

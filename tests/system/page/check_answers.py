@@ -109,7 +109,9 @@ def check_another_model_can_be_chosen_and_may_know_nothing_like_it(visit: Visit)
         visitor.choose(CAT)
         card = visitor.answered()
         expect(card.locator("h2")).to_have_text("Probably none of these")
-        expect(visitor.page.locator("#announcer")).to_contain_text("chelsea.png: probably none of these; the nearest is")
+        expect(visitor.page.locator("#announcer")).to_contain_text(
+            "chelsea.png: probably none of these; the nearest is"
+        )
         card.get_by_text(re.compile("Answered in")).click()
         expect(card.locator("dl")).to_contain_text("unsure")
         card.get_by_text("Copy as code").click()
