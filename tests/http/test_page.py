@@ -111,10 +111,9 @@ def test_both_languages_say_the_same_things() -> None:
 
 def test_every_word_that_is_asked_for_is_there_and_no_other() -> None:
     code = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS if path.name not in ("en.js", "zh.js"))
-    prefixes = {one for one in re.findall(r"[`\"]([\w-]+\.)\$\{", code)}
-    literal = set(re.findall(r'"([a-z-]+(?:\.[\w-]+)?)"', code)) | set(
-        re.findall(r'data-(?:text|label)="([^"]+)"', INDEX)
-    )
+    prefixes = set(re.findall(r"[`\"]([\w-]+\.)\$\{", code))
+    literal = set(re.findall(r'"([a-z-]+(?:\.[\w-]+)?)"', code))
+    literal |= set(re.findall(r'data-(?:text|label)="([^"]+)"', INDEX))
     for key in strings("en"):
         assert key in literal or any(key.startswith(prefix) for prefix in prefixes), f"nobody says {key}"
     groups = {key.partition(".")[0] for key in strings("en") if "." in key}

@@ -13,7 +13,8 @@ from tests.system.page.photographs import CAT, COFFEE, TEXT
 from tests.system.page.visitor import DESKTOP, PHONE
 
 README = ROOT / "docs" / "page.png"
-SMALL = """() => [...document.querySelectorAll("a, button, select, summary, label.button, input:not(.unseen), .tools label")]
+SMALL = """() => [...document.querySelectorAll(
+    "a, button, select, summary, label.button, input:not(.unseen), .tools label")]
   .filter((one) => one.checkVisibility() && !one.matches(".skip, .tools input"))
   .map((one) => [one.outerHTML.slice(0, 80), one.getBoundingClientRect()])
   .filter(([, box]) => box.width < 24 || box.height < 24).map(([html]) => html)"""

@@ -85,7 +85,7 @@ def check_a_key_is_asked_for_and_tried_again(visit: Visit, guarded_url: str) -> 
 def check_a_service_that_is_gone_and_comes_back(visit: Visit) -> None:
     with running_process({"VGG_FRONTS": "0"}, module="tests.dummy_service") as (url, process):
         visitor = visit(url)
-        visitor.forgive("ERR_CONNECTION_REFUSED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET")
+        visitor.forgive("ERR_CONNECTION_REFUSED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET", "503")
         expect(visitor.page.locator("#readiness")).to_have_text("Ready")
         process.end()
         visitor.choose(CAT)
