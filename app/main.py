@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app.errors import ModelError, StartError
-from app.http import docs, labels, problems, routes
+from app.http import docs, labels, page, problems, routes
 from app.http.hosts import HostMiddleware, allowed_hosts
 from app.http.middleware import RequestMiddleware
 from app.http.service import Service
@@ -53,7 +53,7 @@ def serve(settings: Settings, load: Load | None = None, selection: Selection | N
     except OSError as error:
         logger.critical("%s", explain(settings.host, settings.port, error))
         return FAILED
-    logger.info("Listening on http://%s:%d (docs: /docs).", *listeners[0].getsockname()[:2])
+    logger.info("Listening on http://%s:%d (a page to try it; docs: /docs).", *listeners[0].getsockname()[:2])
     if settings.fronts:
         return Processes(shared, to_serve, build_app, listeners).run()
     return run_server(app, app.state.service, listeners[0])
@@ -93,6 +93,7 @@ def build_app(service: Service) -> FastAPI:
     app.include_router(routes.probes)
     problems.install_handlers(app)
     docs.install_docs(app)
+    page.install_page(app)
     add_middleware(app, service)
     return app
 

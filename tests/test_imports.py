@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "app.decoding": {"app.errors", "app.image"},
     "app.model": {"app.errors", "app.settings", "app.image.views"},
     "app.serving": {"app.errors", "app.settings", "app.decoding", "app.image", "app.model"},
+    "app.page": set(),
     "app.http": {"app.errors", "app.settings", "app.decoding", "app.image.formats", "app.model", "app.serving"},
     "app.server": {"app.errors", "app.settings", "app.serving", "app.http"},
     "app.parts": {
@@ -51,6 +52,7 @@ MAY_IMPORT = {
     "tests.system.fuzzing": {"app", "tests.decoders", "tests.system.attacks", "tests.system.load"},
     "tests.system.attacks": {"app"},
     "tests.system.gpu": {"app", "tests.system.load"},
+    "tests.system.page": {"tests.pictures", "tests.running"},
     "tests.system.deployment": {"app", "tests.system.load"},
 }
 WEB = {"fastapi", "starlette", "uvicorn"}

@@ -19,11 +19,12 @@ PEERS_LOCK = ROOT / "requirements-peers.lock"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 INSTALLED = ("embedded", "dev")  # the extras that scripts/test installs
+SCREENSHOT = "docs/page.png"  # of the README, made by scripts/check-page
 
 
 def tracked_texts() -> dict[str, str]:
     names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    paths = {name: ROOT / name for name in names.split("\0") if name}
+    paths = {name: ROOT / name for name in names.split("\0") if name and name != SCREENSHOT}
     return {name: path.read_text(encoding="utf-8") for name, path in paths.items() if path.is_file()}
 
 
@@ -138,6 +139,12 @@ def test_weights_and_photographs_stay_out_of_git() -> None:
     for name in tracked_texts():
         assert (ROOT / name).stat().st_size < 1_000_000, name
         assert not name.endswith((".pth", ".safetensors", ".jpg", ".jpeg", ".png"))
+
+
+def test_the_one_picture_in_git_is_small_and_shown() -> None:
+    assert (ROOT / SCREENSHOT).stat().st_size < 300_000
+    for readme in ("README.md", "README.zh-CN.md"):
+        assert f"]({SCREENSHOT})" in (ROOT / readme).read_text(encoding="utf-8")
 
 
 def test_every_door_that_checks_something_is_opened_by_a_workflow_and_may_fail_it() -> None:

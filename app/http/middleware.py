@@ -20,7 +20,7 @@ logger = logging.getLogger("app.requests")
 DISCARD_S = 2.0
 DISCARD_UPLOADS = 4
 FIRST_ERROR_STATUS = 400
-QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
+QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics", "/page/{name}"})
 
 
 class RequestBody:

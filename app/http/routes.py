@@ -5,7 +5,6 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response, Security
-from fastapi.responses import RedirectResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic_core import to_json
 
@@ -231,8 +230,3 @@ async def readyz(service: TheService) -> schemas.Ready:
 )
 async def metrics(service: TheService) -> Response:
     return Response(service.metrics.exposition(), media_type="text/plain; version=0.0.4")
-
-
-@api.get("/", include_in_schema=False)
-async def root() -> Any:
-    return RedirectResponse("docs")

@@ -63,7 +63,7 @@ def test_every_endpoint_and_parameter_is_listed(service: RunningService) -> None
     paths = service.client.get("/openapi.json").json()["paths"]
     documented = {call for calls, _ in API.rows("endpoint") for call in codes_in(calls)}
     declared = {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
-    assert documented == declared | {"GET /docs", "GET /openapi.json"}
+    assert documented == declared | {"GET /", "GET /docs", "GET /openapi.json"}
     named = {name for table in ("query parameter", "request header") for cell, _ in API.rows(table)
              for name in codes_in(cell)}  # fmt: skip
     assert {parameter["name"] for parameter in paths["/predict"]["post"]["parameters"]} <= named

@@ -209,12 +209,6 @@ def test_web_pages_of_allowed_origins_may_call() -> None:
         assert "access-control-allow-origin" not in other.headers
 
 
-def test_the_root_leads_to_the_docs(service: RunningService) -> None:
-    response = service.client.get("/", follow_redirects=True)
-    assert response.url.path == "/docs"
-    assert "swagger-ui" in response.text
-
-
 # Several files in one request
 
 

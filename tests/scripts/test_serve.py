@@ -71,6 +71,7 @@ def test_without_vgg16s_weights_the_embedded_default_answers_and_says_so(tmp_pat
     assert (model["name"], model["fallback"]) == ("efficientnet_lite0", True)
     assert "The weights of 'vgg16' are missing" in output
     assert "scripts/prepare_model.py vgg16 --from-file PATH" in output
+    assert "  Page   http://127.0.0.1:" in output
     assert "/docs" in output
     assert "curl -F file=@photo.jpg http://127.0.0.1:" in output
 

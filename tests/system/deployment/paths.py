@@ -8,7 +8,8 @@ from contextlib import closing
 from typing import NamedTuple
 
 PUBLIC = (
-    "/", "/docs", "/docs-assets/swagger-ui.css", "/docs-assets/swagger-ui-bundle.js", "/openapi.json", "/models",
+    "/", "/page/main.js", "/page/theme.css", "/docs", "/docs-assets/swagger-ui.css",
+    "/docs-assets/swagger-ui-bundle.js", "/openapi.json", "/models",
     "/models?x=1", "/labels?q=cat", "/livez", "/readyz", "/%6civez", "/%6d%6fdels", "http://localhost/livez",
 )  # fmt: skip
 
@@ -25,7 +26,8 @@ PRIVATE = (
     "http://localhost/docs/../metrics", "HTTP://evil.example/metrics", "http://localhost:8443/metrics",
     "http://a@localhost/metrics", "*", "/models/vgg16/load", "/models/vgg16%2fload", "/models/vgg16/%6coad",
     "/models/vgg16//load", "/models/vgg16/load/", "/models/vgg16/../vgg16/load", "/models/", "/predict/",
-    "/docs-assets", "/docs-assets/", "/docs-assets/.", "/redoc",
+    "/docs-assets", "/docs-assets/", "/docs-assets/.", "/page", "/page/", "/page/../metrics",
+    "/page/..%2fmetrics", "/redoc",
 )  # fmt: skip
 
 

@@ -57,6 +57,8 @@ def check_service(image: Image, store: Path, empty: Path, photograph: bytes) -> 
         say("uid 10001, no capabilities, no new privileges, nothing writable but /tmp, no compiler, no pip")
         require(container.run(["python", "-m", "app.server.healthcheck"]).returncode == 0, "the health check fails")
         classifies(HOST, photograph, expected)
+        require(status_of(f"http://{HOST}:8000/page/main.js") == httpx.codes.OK, "the page is not in the image")
+        say("the page is there")
         drains(container, HOST, photograph)
 
 
