@@ -64,7 +64,7 @@ def parse_arguments(text: str, given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("model", nargs="?", help="a model with a manifest, or one of torchvision's VGGs")
     parser.add_argument("--from-file", type=Path, metavar="PATH", help="use this file instead of downloading")
     parser.add_argument("--url", help="download from this mirror; the digest must still match")
-    parser.add_argument("--weights", default="IMAGENET1K_V1", help="torchvision's name for them (default: %(default)s)")
+    parser.add_argument("--weights", help="torchvision's name for them (default: the manifest's)")
     parser.add_argument("--name", help="make a new model of this name from --from-file, or give --install another one")
     parser.add_argument("--architecture", help="the new model's architecture: vgg11 to vgg19_bn, or timm:NAME")
     parser.add_argument("--labels", type=Path, help="the new model's label file (default: ImageNet's 1,000 classes)")
@@ -102,7 +102,7 @@ def bring(given: argparse.Namespace, library: Library) -> Manifest:
 
 def choose_manifest(arguments: argparse.Namespace, library: Library) -> tuple[Manifest, bool]:
     """The manifest that lies there, or a new one for weights of torchvision's or of the user's; whether it is new."""
-    refuse_unusable(arguments.weights)
+    refuse_unusable(arguments.weights or "")
     is_new = True
     if arguments.name:
         labels = "labels.csv" if arguments.labels else IMAGENET_LABELS
@@ -112,8 +112,21 @@ def choose_manifest(arguments: argparse.Namespace, library: Library) -> tuple[Ma
             manifest = library.manifest(arguments.model)
             is_new = False
         except UnknownModel:
-            manifest = published_manifest(arguments.model, arguments.weights)
+            manifest = published_manifest(arguments.model, arguments.weights or "IMAGENET1K_V1")
+        else:
+            if arguments.weights:
+                _check_weights(arguments.weights, manifest)
     return (with_digest(manifest, arguments.sha256.lower()) if arguments.sha256 else manifest), is_new
+
+
+def _check_weights(wanted: str, manifest: Manifest) -> None:
+    """Raises ``ModelError`` for others than those of the manifest."""
+    source = published_manifest(manifest.name, wanted).weights.source
+    if source != manifest.weights.source:
+        raise ModelError(
+            f"The manifest of {manifest.name!r} names {manifest.weights.source}, not {source}. Leave --weights out, or "
+            "prepare the others by another name: --name, --architecture and --from-file."
+        )
 
 
 def bring_up_to_date(manifest: Manifest, given: argparse.Namespace, library: Library, *, is_new: bool) -> None:
