@@ -48,7 +48,7 @@ def main(text: str, arguments: list[str] | None = None) -> int:
 
 def measure(manifest: Manifest, settings: Settings, *, again: bool) -> None:
     """What is best on this machine and not known yet: the engine, the batch size with it, the way to run batches."""
-    if again or not engine.is_decided(manifest, settings):
+    if engine.has_choice(manifest, settings) and (again or not engine.is_measured(manifest, settings)):
         engine.measure_engine(manifest, settings, print)
     if again or not batch_size.is_measured(manifest, settings):
         batch_size.measure_batch_size(manifest, settings, print)

@@ -30,10 +30,12 @@ Times = dict[Engine, dict[int, float]]
 """Seconds by engine and batch size."""
 
 
-def is_decided(manifest: Manifest, settings: Settings) -> bool:
-    """Whether nothing has to be measured: there is no choice here, it is made by hand, or it is known."""
-    if settings.cpu_engine != "auto" or len(_possible(manifest, settings)) == 1:
-        return True
+def has_choice(manifest: Manifest, settings: Settings) -> bool:
+    """Whether several engines can compute this network here, and none was chosen by hand."""
+    return settings.cpu_engine == "auto" and len(_possible(manifest, settings)) > 1
+
+
+def is_measured(manifest: Manifest, settings: Settings) -> bool:
     return processor_kind() in Library.from_settings(settings).store(manifest.name).read_receipt().best_engine
 
 

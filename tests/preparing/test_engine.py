@@ -7,7 +7,7 @@ import pytest
 from app.model.engines import ENGINES, is_installed
 from app.model.library import Library
 from app.model.network import processor_kind
-from app.preparing.engine import Times, fastest, is_decided, measure_engine
+from app.preparing.engine import Times, fastest, has_choice, is_measured, measure_engine
 from app.settings import Settings
 from tests.model.vgg import put_vgg_and_tuned
 
@@ -30,12 +30,14 @@ def test_engines_are_measured_once_and_noted(tmp_path: Path, monkeypatch: pytest
     settings, said = Settings(store_dir=tmp_path, device="cpu", precision="fp32"), list[str]()
     library = Library.from_settings(settings)
     manifest = library.manifest("vgg")
-    assert not is_decided(manifest, settings)
-    assert is_decided(manifest, settings.model_copy(update={"cpu_engine": "winograd"}))
-    assert is_decided(manifest, settings.model_copy(update={"precision": "bf16"}))
+    assert has_choice(manifest, settings)
+    assert not is_measured(manifest, settings)
+    assert not has_choice(manifest, settings.model_copy(update={"cpu_engine": "winograd"}))
+    assert not has_choice(manifest, settings.model_copy(update={"precision": "bf16"}))
+    assert not has_choice(Library.from_settings(Settings()).manifest("efficientnet_lite0"), settings)
     monkeypatch.setattr("app.preparing.engine.TURNS", 2)
     engine = measure_engine(manifest, settings, said.append)
-    assert is_decided(manifest, settings)
+    assert is_measured(manifest, settings)
     assert library.store("vgg").read_receipt().best_engine == {processor_kind(): engine}
     assert f"taking {engine}" in said[-1]
     assert all(f"{one} 1: " in said[-1] for one in filter(is_installed, ENGINES))
